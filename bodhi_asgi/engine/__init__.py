@@ -1,0 +1,1 @@
+"""Local inference: a continuous-batching scheduler over llama.cpp, in a process or a thread of its own."""

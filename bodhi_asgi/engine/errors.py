@@ -1,0 +1,52 @@
+"""What the engine can say no with. Each crosses the engine's socket by its code and arrives as the same class."""
+
+from bodhi_asgi.errors import Busy, Invalid, Quarantined, Unavailable
+
+
+class ContextLengthExceeded(Invalid):
+    """The prompt does not fit the context, or ``max_tokens`` is larger than the context."""
+
+    code = "context_length_exceeded"
+    openai_code = "context_length_exceeded"
+
+
+class PromptInvalid(Invalid):
+    """The model's chat template or tokenizer refused the messages."""
+
+    code = "prompt_invalid"
+
+
+class EngineBusy(Busy):
+    """The queue is full; ``retry_after_s`` says when to come back."""
+
+    code = "engine_busy"
+
+
+class EngineLost(Unavailable):
+    """The engine process ended while it worked on this request; trying again is sensible."""
+
+    code = "engine_lost"
+
+
+class EngineStopped(Unavailable):
+    """The engine was closed, or is closing, and takes no more requests."""
+
+    code = "engine_stopped"
+
+
+class ModelLoadFailed(Unavailable):
+    """The model file could not be loaded; the message gives the reason."""
+
+    code = "model_load_failed"
+
+
+class DeadlineExceeded(Unavailable):
+    """The request's own deadline passed before its answer was complete."""
+
+    code = "deadline_exceeded"
+
+
+class RequestQuarantined(Quarantined):
+    """This very request has ended an engine twice."""
+
+    code = "request_quarantined"

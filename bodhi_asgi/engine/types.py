@@ -1,0 +1,106 @@
+"""The engine's values: what to load, what to do, what a step plans and yields. Frozen, plain data.
+
+Requests come in as the neutral :class:`~bodhi_asgi.messages.GenerateRequest`; people are unknown here, an ``owner`` is only
+a key by which the queue is fair.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+from bodhi_asgi.errors import BodhiError
+from bodhi_asgi.messages import Delta, FinishReason, GenerateRequest, Usage
+
+RunnerName: TypeAlias = Literal["llama", "echo", "poison"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model file and how to run it. Two specs with equal values may share one engine process.
+
+    ``n_ctx`` is the context shared by all slots, in tokens (0: the model's own, at most 8,192); ``n_batch`` the most tokens of
+    a step; ``slots`` the most sequences at once; ``threads`` 0 means one less than the cores this process may use.
+    """
+
+    name: str
+    path: str
+    runner: RunnerName = "llama"
+    n_ctx: int = 0
+    n_batch: int = 512
+    slots: int = 8
+    threads: int = 0
+    queue_limit: int = 64
+    n_gpu_layers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One request on its way through the engine. ``id`` is unique per engine; ``deadline_s`` counts from submission."""
+
+    id: str
+    request: GenerateRequest
+    owner: str = ""
+    deadline_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one step yields for one request: text, or the final word (``finish`` with ``usage``, or ``error``)."""
+
+    work_id: str
+    text: str = ""
+    finish: FinishReason | None = None
+    usage: Usage | None = None
+    error: BodhiError | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.finish is not None or self.error is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a loaded model says of itself. ``size_bytes`` counts weights and KV cells as loaded."""
+
+    n_ctx: int
+    n_vocab: int
+    size_bytes: int = 0
+    description: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """A snapshot for health, metrics and leak checks."""
+
+    running: int = 0
+    waiting: int = 0
+    slots_used: int = 0
+    slots_total: int = 0
+    cells_used: int = 0
+    steps: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Engine(Protocol):
+    """One loaded model, wherever it runs. Thread and process engines behave the same; one test-suite holds them to it."""
+
+    async def start(self) -> ModelFacts:
+        """Load the model. Idempotent. Raises :class:`~bodhi_asgi.engine.errors.ModelLoadFailed` with the reason."""
+        ...
+
+    def submit(self, work: Work) -> AsyncIterator[Delta]:
+        """Run one request. The last delta has ``finish`` and ``usage``; closing the iterator or cancelling its task ends the work.
+
+        Raises the errors of :mod:`bodhi_asgi.engine.errors` from the iterator, before or after deltas.
+        """
+        ...
+
+    async def stats(self) -> EngineStats:
+        """A snapshot of what runs and waits."""
+        ...
+
+    async def aclose(self) -> None:
+        """End all work with :class:`~bodhi_asgi.engine.errors.EngineStopped`, unload, release everything. Idempotent."""
+        ...

@@ -1,0 +1,137 @@
+"""The one inner language of inference: what is asked of a model and what it answers, in no provider's words.
+
+Dialects translate to and from these values; the engine reads them. Frozen values of plain data, so that they cross the
+engine's socket as JSON and can be compared in tests.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+NO_BIAS: Final[Mapping[int, float]] = MappingProxyType({})
+
+
+class Role(StrEnum):
+    """Who speaks in a conversation."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class FinishReason(StrEnum):
+    """Why generation ended well."""
+
+    STOP = "stop"  # the model ended its turn, or a stop string was reached
+    LENGTH = "length"  # ``max_tokens`` or the context is used up
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. ``content`` is text; ``name`` distinguishes speakers of one role where a template reads it."""
+
+    role: Role
+    content: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen. Ranges: :mod:`bodhi_asgi.formats` enforces them where requests enter.
+
+    ``None`` leaves the model's default. ``temperature`` 0 is greedy. ``top_k`` 0 is off. ``seed`` ``None`` draws one. The
+    window of the repeat penalties is ``penalty_last_n`` tokens (0 off, -1 the context).
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repeat_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    penalty_last_n: int | None = None
+    seed: int | None = None
+    logit_bias: Mapping[int, float] = field(default=NO_BIAS)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """A conversation, to be rendered by the model's own chat template."""
+
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    """Bare text, tokenised as it is."""
+
+    text: str
+
+
+Prompt: TypeAlias = ChatPrompt | TextPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """What a model is asked for. ``max_tokens`` ``None`` means until the model stops or the context is full."""
+
+    model: str
+    prompt: Prompt
+    sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and written."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer. The last one has ``finish`` and ``usage``; text may come with it."""
+
+    text: str = ""
+    finish: FinishReason | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    text: str
+    finish: FinishReason
+    usage: Usage
+
+
+ModelSource: TypeAlias = Literal["setting", "demo"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a caller may know of a model. ``usable`` is false for one that is listed and locked.
+
+    ``created`` is in Unix seconds (the file's time), 0 when unknown.
+    """
+
+    id: str
+    source: ModelSource
+    created: int
+    owned_by: str = "system"
+    usable: bool = True
+
+
+ModelCards: TypeAlias = Sequence[ModelCard]
