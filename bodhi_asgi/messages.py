@@ -4,13 +4,10 @@ Dialects translate to and from these values; the engine reads them. Frozen value
 engine's socket as JSON and can be compared in tests.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
-
-NO_BIAS: Final[Mapping[int, float]] = MappingProxyType({})
+from typing import Literal, TypeAlias
 
 
 class Role(StrEnum):
@@ -43,7 +40,8 @@ class Sampling:
     """How the next token is chosen. Ranges: :mod:`bodhi_asgi.formats` enforces them where requests enter.
 
     ``None`` leaves the model's default. ``temperature`` 0 is greedy. ``top_k`` 0 is off. ``seed`` ``None`` draws one. The
-    window of the repeat penalties is ``penalty_last_n`` tokens (0 off, -1 the context).
+    window of the repeat penalties is ``penalty_last_n`` tokens (0 off, -1 the context). ``logit_bias`` pairs a token id with what is
+    added to its logit.
     """
 
     temperature: float | None = None
@@ -56,7 +54,7 @@ class Sampling:
     presence_penalty: float | None = None
     penalty_last_n: int | None = None
     seed: int | None = None
-    logit_bias: Mapping[int, float] = field(default=NO_BIAS)
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
