@@ -1,7 +1,7 @@
 """Who asks, and what they may do.
 
-``auth`` establishes the caller; every public verb receives it as its first argument and asks it. Nothing is allowed that is
-not in ``scopes`` and ``grants``.
+``auth`` establishes the caller; every public verb receives it as its first argument and asks it. Nothing is allowed
+that is not in ``scopes`` and ``grants``.
 """
 
 from collections.abc import Iterable
@@ -51,8 +51,8 @@ class ModelForbidden(Forbidden):
 class Grants:
     """Which models a caller may list and use. The default is none.
 
-    ``models`` holds request-facing ids, case-sensitive; ``all_models`` grants every one. ``list_models`` shows all entries in
-    lists, locked ones included; a specifically granted model is always shown.
+    ``models`` holds request-facing ids, case-sensitive; ``all_models`` grants every one. ``list_models`` shows all
+    entries in lists, locked ones included; a specifically granted model is always shown.
     """
 
     models: frozenset[str] = frozenset()
@@ -111,7 +111,8 @@ class Caller:
     ) -> Self:
         """A person whom the host vouches for: reading and using every model unless said otherwise.
 
-        ``issuer`` keeps two hosts that share a data directory apart. Raises ``ValueError`` for an unknown scope or empty id.
+        ``issuer`` keeps two hosts that share a data directory apart. Raises ``ValueError`` for an unknown scope or
+        empty id.
         """
         if not id:
             raise ValueError("a caller needs an id that is not empty")

@@ -1,7 +1,7 @@
 """Everything that can go wrong, as one tree: a kind says what the caller may do about it, a code says what happened.
 
-Families derive their own errors from a kind. ``STATUS`` is the published table from kind to HTTP status; the doors render
-an error in the dialect of the route, and a direct caller catches it as it is.
+Families derive their own errors from a kind. ``STATUS`` is the published table from kind to HTTP status; the doors
+render an error in the dialect of the route, and a direct caller catches it as it is.
 """
 
 from collections.abc import Mapping
@@ -49,8 +49,9 @@ STATUS: Final[Mapping[Kind, int]] = MappingProxyType(
 class BodhiError(Exception):
     """The root. ``message`` is one human sentence that says what to do; evidence stands in ``params``.
 
-    ``param`` names the offending field as a path (``messages.2.content``), when there is one. ``retry_after_s`` is a hint in
-    seconds for the kinds that pass by themselves. ``openai_code`` is the code on OpenAI routes where that API has its own.
+    ``param`` names the offending field as a path (``messages.2.content``), when there is one. ``retry_after_s`` is a
+    hint in seconds for the kinds that pass by themselves. ``openai_code`` is the code on OpenAI routes where that API
+    has its own.
     """
 
     kind: ClassVar[Kind] = Kind.BROKEN

@@ -39,9 +39,9 @@ class Message:
 class Sampling:
     """How the next token is chosen. Ranges: :mod:`bodhi_asgi.formats` enforces them where requests enter.
 
-    ``None`` leaves the model's default. ``temperature`` 0 is greedy. ``top_k`` 0 is off. ``seed`` ``None`` draws one. The
-    window of the repeat penalties is ``penalty_last_n`` tokens (0 off, -1 the context). ``logit_bias`` pairs a token id with what is
-    added to its logit.
+    ``None`` leaves the model's default. ``temperature`` 0 is greedy. ``top_k`` 0 is off. ``seed`` ``None`` draws one.
+    The window of the repeat penalties is ``penalty_last_n`` tokens (0 off, -1 the context). ``logit_bias`` pairs a
+    token id with what is added to its logit.
     """
 
     temperature: float | None = None

@@ -1,7 +1,7 @@
 """The engine's values: what to load, what to do, what a step plans and yields. Frozen, plain data.
 
-Requests come in as the neutral :class:`~bodhi_asgi.messages.GenerateRequest`; people are unknown here, an ``owner`` is only
-a key by which the queue is fair.
+Requests come in as the neutral :class:`~bodhi_asgi.messages.GenerateRequest`; people are unknown here, an ``owner``
+is only a key by which the queue is fair.
 """
 
 from collections.abc import AsyncIterator
@@ -18,8 +18,9 @@ RunnerName: TypeAlias = Literal["llama", "echo", "poison"]
 class ModelSpec:
     """A model file and how to run it. Two specs with equal values may share one engine process.
 
-    ``n_ctx`` is the context shared by all slots, in tokens (0: the model's own, at most 8,192); ``n_batch`` the most tokens of
-    a step; ``slots`` the most sequences at once; ``threads`` 0 means one less than the cores this process may use.
+    ``n_ctx`` is the context shared by all slots, in tokens (0: the model's own, at most 8,192); ``n_batch`` the most
+    tokens of a step; ``slots`` the most sequences at once; ``threads`` 0 means one less than the cores this process
+    may use.
     """
 
     name: str
@@ -84,14 +85,14 @@ class EngineStats:
 
 
 class Engine(Protocol):
-    """One loaded model, wherever it runs. Thread and process engines behave the same; one test-suite holds them to it."""
+    """One loaded model, wherever it runs. Thread and process engines behave alike; one test-suite holds them to it."""
 
     async def start(self) -> ModelFacts:
         """Load the model. Idempotent. Raises :class:`~bodhi_asgi.engine.errors.ModelLoadFailed` with the reason."""
         ...
 
     def submit(self, work: Work) -> AsyncIterator[Delta]:
-        """Run one request. The last delta has ``finish`` and ``usage``; closing the iterator or cancelling its task ends the work.
+        """Run one request. The last delta has ``finish`` and ``usage``; closing the iterator ends the work.
 
         Raises the errors of :mod:`bodhi_asgi.engine.errors` from the iterator, before or after deltas.
         """
@@ -102,5 +103,5 @@ class Engine(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """End all work with :class:`~bodhi_asgi.engine.errors.EngineStopped`, unload, release everything. Idempotent."""
+        """End all work with :class:`~bodhi_asgi.engine.errors.EngineStopped` and release everything. Idempotent."""
         ...
