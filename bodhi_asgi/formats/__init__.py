@@ -1,0 +1,1 @@
+"""Wire formats: each dialect translates directly to and from the neutral messages and knows no other dialect."""

@@ -1,0 +1,138 @@
+"""The shapes of ``POST /v1/chat/completions``: request, completion, chunk.
+
+Source: the OpenAI API reference, chat object and chat completion chunk object; ``top_k``, ``min_p``, ``typical_p``,
+``repeat_penalty`` and ``penalty_last_n`` are the names llama.cpp's server gave them. Ranges stand in the fields, so
+that the OpenAPI document shows what the decoder enforces.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bodhi_asgi.types import INT64_MAX
+
+
+class WireModel(BaseModel):
+    """Strict: nothing is coerced, nothing unknown is swallowed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class TextPart(WireModel):
+    """A piece of content. Images and audio are not read by this version."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RequestMessage(WireModel):
+    """One turn of the conversation; ``developer`` is another name for ``system``."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | Annotated[list[TextPart], Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+
+class StreamOptions(WireModel):
+    """Options that go with ``stream``."""
+
+    include_usage: bool | None = None
+
+
+class ChatCompletionRequest(WireModel):
+    """What a client asks for. A parameter that is ``null`` counts as absent."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    messages: Annotated[list[RequestMessage], Field(min_length=1)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=INT64_MAX)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX)] | None = None
+    stop: str | list[str] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    typical_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000)] | None = None
+    seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    user: Annotated[str, Field(max_length=512)] | None = None
+
+
+Finish: TypeAlias = Literal["stop", "length"]
+
+
+class UsageShape(BaseModel):
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ReplyMessage(BaseModel):
+    """What the model said."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+
+
+class Choice(BaseModel):
+    """One answer."""
+
+    index: int = 0
+    message: ReplyMessage
+    finish_reason: Finish
+    logprobs: None = None
+
+
+class ChatCompletion(BaseModel):
+    """A whole answer."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: UsageShape
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice."""
+        return self.choices[0].message.content
+
+
+class DeltaShape(BaseModel):
+    """What a chunk adds to the message."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+
+
+class ChunkChoice(BaseModel):
+    """A chunk's part of one answer."""
+
+    index: int = 0
+    delta: DeltaShape
+    finish_reason: Finish | None = None
+    logprobs: None = None
+
+
+class ChatCompletionChunk(BaseModel):
+    """A piece of a streamed answer; the last one has ``finish_reason``, and usage comes in one without choices."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: UsageShape | None = None
+
+    @property
+    def text(self) -> str:
+        """The text this chunk adds."""
+        return (self.choices[0].delta.content or "") if self.choices else ""

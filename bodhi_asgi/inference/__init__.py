@@ -1,0 +1,1 @@
+"""Speech: the verbs that make a model answer."""

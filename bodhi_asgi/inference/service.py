@@ -1,0 +1,65 @@
+"""The inference verbs: stream an answer, or wait for the whole of it.
+
+The caller is asked, the model's name resolved, the engine found and the work handed over; what comes back is counted.
+Closing the stream, or cancelling the task that reads it, ends the work in the engine.
+"""
+
+from contextlib import aclosing
+from typing import Protocol
+
+from bodhi_asgi.caller import Caller, Scope
+from bodhi_asgi.clock import Clock
+from bodhi_asgi.engine.types import Engine, ModelSpec, Work
+from bodhi_asgi.errors import Broken
+from bodhi_asgi.ids import new_id
+from bodhi_asgi.inference.answer import AnswerStream
+from bodhi_asgi.messages import GenerateRequest, Reply
+from bodhi_asgi.metrics.meters import Meters
+from bodhi_asgi.models.service import ModelService
+
+
+class Engines(Protocol):
+    """Where a loaded engine for a model comes from."""
+
+    async def engine(self, spec: ModelSpec) -> Engine:
+        """The started engine for ``spec``."""
+        ...
+
+
+class InferenceService:
+    """Chat with local models."""
+
+    def __init__(
+        self, *, models: ModelService, engines: Engines, meters: Meters, clock: Clock, deadline_s: float | None
+    ) -> None:
+        self._models = models
+        self._engines = engines
+        self._meters = meters
+        self._clock = clock
+        self._deadline_s = deadline_s
+
+    async def stream(self, caller: Caller, request: GenerateRequest) -> AnswerStream:
+        """Start an answer and return its deltas; the last one has ``finish`` and ``usage``.
+
+        Returns once the engine has accepted the request, so that what is wrong with it is raised here and not in the
+        middle of the stream. Needs ``inference`` and a grant on the model. Raises the errors of
+        :mod:`bodhi_asgi.models.errors` and :mod:`bodhi_asgi.engine.errors`.
+        """
+        caller.require(Scope.INFERENCE)
+        began = self._clock.monotonic()
+        spec = await self._models.resolve(caller, request.model)
+        engine = await self._engines.engine(spec)
+        work = Work(id=new_id(), request=request, owner=caller.owner_id, deadline_s=self._deadline_s)
+        answer = AnswerStream(engine.submit(work), self._meters, self._clock, request.model, began)
+        await answer.begin()
+        return answer
+
+    async def complete(self, caller: Caller, request: GenerateRequest) -> Reply:
+        """The whole answer. Permissions and errors as :meth:`stream`."""
+        pieces: list[str] = []
+        async with aclosing(await self.stream(caller, request)) as answer:
+            async for delta in answer:
+                pieces.append(delta.text)
+                if delta.finish is not None and delta.usage is not None:
+                    return Reply("".join(pieces), delta.finish, delta.usage)
+        raise Broken("the engine ended an answer without its final word")

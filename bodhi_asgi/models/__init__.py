@@ -1,0 +1,1 @@
+"""The models a server offers: names, files, and who may see and use them."""
