@@ -1,0 +1,34 @@
+# Two commands to know: `make demo` talks to a model, `make test` proves the house. Both set up .venv by themselves.
+PYTHON ?= python3
+PORT ?= 1135
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check bench format reference
+.DEFAULT_GOAL := demo
+
+$(READY): pyproject.toml uv.lock .ci/prepare.py
+	@$(PYTHON) .ci/prepare.py
+
+demo: $(READY)
+	@$(BIN)/bodhi demo --port $(PORT) $(if $(CHECK),--check)
+
+test: $(READY)
+	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+reference: $(READY)
+	$(BIN)/python docs/generate_reference.py
