@@ -134,7 +134,7 @@ def built(version: str, folder: Path) -> Path:
     """Compile the wheel, telling how far it is."""
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         sys.exit("prepare: building llama.cpp needs a C++ compiler; install g++ or clang and run this again")
-    say(f"building {PACKAGE} {version} from source: about 10 minutes on 2 cores, once; the wheel is kept in {WHEELS}")
+    say(f"building {PACKAGE} {version} from source: 4 to 10 minutes on 2 cores, once; the wheel is kept in {WHEELS}")
     environment = dict(os.environ)
     if environment.get("CI"):  # a wheel from there may be reused on another processor
         environment["CMAKE_ARGS"] = f"{environment.get('CMAKE_ARGS', '')} -DGGML_NATIVE=OFF".strip()
