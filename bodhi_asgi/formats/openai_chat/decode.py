@@ -152,8 +152,8 @@ def _validated(body: JSONObject) -> ChatCompletionRequest:
 def _first_fault(error: ValidationError) -> Invalid:
     """The most telling of pydantic's findings, as one sentence."""
     faults = error.errors(include_url=False, include_context=True, include_input=True)
-    # A union reports one fault per member: prefer the member that got furthest into the value.
-    fault = max(faults, key=lambda item: (item["type"] == "missing", len(item["loc"])))
+    # A union reports one fault per member: prefer the member that was meant, then the one that got furthest.
+    fault = max(faults, key=lambda item: (item["type"] in ("literal_error", "too_short"), len(item["loc"])))
     path = [str(part) for part in fault["loc"] if part not in ("str", "int", "float") and "[" not in str(part)]
     param = ".".join(path)
     if fault["type"] == "extra_forbidden":

@@ -1,0 +1,166 @@
+"""One server, five doors: the same questions asked through each, the same answers expected.
+
+A door is asked in the OpenAI shapes and answers with a status and a body, whether or not there is HTTP in between.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from bodhi_asgi import BodhiApp, BodhiError
+from bodhi_asgi.formats.openai_chat.errors import error_body
+from tests.servers import serving
+
+DOORS = ("direct", "http", "mounted-starlette", "mounted-fastapi", "wrapped-django")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: an HTTP status (or the one it would have), and the body."""
+
+    status: int
+    body: Any
+
+    @property
+    def error(self) -> dict[str, Any]:
+        return self.body["error"]
+
+    @property
+    def text(self) -> str:
+        return self.body["choices"][0]["message"]["content"]
+
+
+class Door(Protocol):
+    """A way in."""
+
+    app: BodhiApp
+
+    async def chat(self, body: dict[str, Any], token: str | None) -> Answer: ...
+    async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]: ...
+    async def models(self, token: str | None) -> Answer: ...
+    async def model(self, name: str, token: str | None) -> Answer: ...
+
+
+class DirectDoor:
+    """Plain calls: ``for_request`` binds them to the credentials of a connection."""
+
+    def __init__(self, app: BodhiApp) -> None:
+        self.app = app
+
+    def _verbs(self, token: str | None) -> Any:
+        headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "client": ("127.0.0.1", 1)}
+        return self.app.server.for_request(SimpleNamespace(scope=scope))
+
+    async def chat(self, body: dict[str, Any], token: str | None) -> Answer:
+        return await self._answer(self._verbs(token).chat_completion(body))
+
+    async def models(self, token: str | None) -> Answer:
+        return await self._answer(self._verbs(token).list_models())
+
+    async def model(self, name: str, token: str | None) -> Answer:
+        return await self._answer(self._verbs(token).get_model(name))
+
+    async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
+        chunks = await self._verbs(token).chat_completion({**body, "stream": True})
+        return [chunk.model_dump() async for chunk in chunks]
+
+    async def _answer(self, call: Any) -> Answer:
+        try:
+            result = await call
+        except BodhiError as error:
+            return Answer(error.status, error_body(error))
+        return Answer(200, result.model_dump())
+
+
+class HttpDoor:
+    """A real server on a real socket; ``base`` ends where ``/v1`` begins."""
+
+    def __init__(self, app: BodhiApp, client: httpx2.AsyncClient) -> None:
+        self.app = app
+        self.client = client
+
+    async def chat(self, body: dict[str, Any], token: str | None) -> Answer:
+        response = await self.client.post("v1/chat/completions", json=body, headers=_bearer(token))
+        return Answer(response.status_code, response.json())
+
+    async def models(self, token: str | None) -> Answer:
+        response = await self.client.get("v1/models", headers=_bearer(token))
+        return Answer(response.status_code, response.json())
+
+    async def model(self, name: str, token: str | None) -> Answer:
+        response = await self.client.get(f"v1/models/{name}", headers=_bearer(token))
+        return Answer(response.status_code, response.json())
+
+    async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
+        async with self.client.stream(
+            "POST", "v1/chat/completions", json={**body, "stream": True}, headers=_bearer(token)
+        ) as response:
+            assert response.status_code == 200, await response.aread()
+            assert response.headers["content-type"].startswith("text/event-stream")
+            data = [line[6:] async for line in response.aiter_lines() if line.startswith("data: ")]
+        assert data[-1] == "[DONE]"
+        return [json.loads(item) for item in data[:-1]]
+
+
+def _bearer(token: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+@asynccontextmanager
+async def open_door(name: str, app: BodhiApp) -> AsyncIterator[Door]:
+    """Open the door ``name`` of ``app``, on a real server unless it is the direct one."""
+    async with AsyncExitStack() as stack:
+        if name == "direct":
+            await stack.enter_async_context(app)
+            yield DirectDoor(app)
+            return
+        host, prefix = host_of(name, app)
+        base = await stack.enter_async_context(serving(host))
+        client = httpx2.AsyncClient(base_url=f"{base}{prefix}/", timeout=30)
+        yield HttpDoor(app, await stack.enter_async_context(client))
+
+
+def host_of(name: str, app: BodhiApp) -> tuple[Any, str]:
+    """The ASGI application that surrounds ``app``, and the prefix it is found under."""
+    if name == "http":
+        return app, ""
+    if name == "mounted-starlette":
+        return Starlette(routes=[Route("/", _hello), Mount("/bodhi", app)], lifespan=app.lifespan), "/bodhi"
+    if name == "mounted-fastapi":
+        from fastapi import FastAPI
+
+        host = FastAPI()
+        app.install(host, "/bodhi")
+        return host, "/bodhi"
+    if name == "wrapped-django":
+        return app.wrap(django_application(), "/bodhi"), "/bodhi"
+    raise ValueError(name)
+
+
+async def _hello(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("the host's own page")
+
+
+def django_application() -> Any:
+    """A minimal Django project under ASGI."""
+    import django
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+    from django.http import HttpResponse
+    from django.urls import path
+
+    if not settings.configured:
+        urls = SimpleNamespace(urlpatterns=[path("", lambda _: HttpResponse("the host's own page"))])
+        settings.configure(ROOT_URLCONF=urls, ALLOWED_HOSTS=["127.0.0.1", "localhost"], SECRET_KEY="only for tests")
+        django.setup()
+    return get_asgi_application()

@@ -1,0 +1,162 @@
+"""The OpenAI chat dialect: every body becomes a request or one clear refusal."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodhi_asgi.errors import BodhiError, Busy, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from bodhi_asgi.formats.management.errors import error_body as management_body
+from bodhi_asgi.formats.openai_chat.decode import (
+    NEUTRAL,
+    UNSUPPORTED,
+    ChatLimits,
+    ParameterUnknown,
+    ParameterUnsupported,
+    decode,
+)
+from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder
+from bodhi_asgi.formats.openai_chat.errors import error_body
+from bodhi_asgi.formats.openai_chat.schema import ChatCompletionChunk, ChatCompletionRequest
+from bodhi_asgi.messages import Delta, FinishReason, Message, Role, Sampling, Usage
+
+LIMITS = ChatLimits()
+HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+
+
+def test_every_parameter_reaches_the_neutral_request() -> None:
+    call = decode(
+        {
+            "model": "m",
+            "messages": [
+                {"role": "developer", "content": "be brief"},
+                {"role": "user", "content": "hi", "name": "ann"},
+            ],
+            "temperature": 0,
+            "top_p": 0.9,
+            "top_k": 40,
+            "min_p": 0.1,
+            "typical_p": 0.8,
+            "repeat_penalty": 1.1,
+            "frequency_penalty": 0.5,
+            "presence_penalty": -0.5,
+            "penalty_last_n": 64,
+            "seed": 7,
+            "logit_bias": {"5": -100},
+            "max_completion_tokens": 9,
+            "stop": "x",
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "user": "somebody",
+        },
+        LIMITS,
+    )
+
+    assert call.stream
+    assert call.include_usage
+    assert call.request.max_tokens == 9
+    assert call.request.stop == ("x",)
+    assert call.request.prompt.messages == (Message(Role.SYSTEM, "be brief"), Message(Role.USER, "hi", "ann"))
+    assert call.request.sampling == Sampling(0, 0.9, 40, 0.1, 0.8, 1.1, 0.5, -0.5, 64, 7, ((5, -100),))
+
+
+@pytest.mark.parametrize("name", sorted(NEUTRAL))
+def test_a_value_that_asks_for_nothing_is_accepted_and_another_is_not(name: str) -> None:
+    for value in NEUTRAL[name]:
+        decode({**HELLO, name: value}, LIMITS)
+    with pytest.raises(ParameterUnsupported) as refused:
+        decode({**HELLO, name: "something"}, LIMITS)
+    assert refused.value.param == name
+
+
+@pytest.mark.parametrize("name", sorted(UNSUPPORTED))
+def test_an_unsupported_parameter_is_refused_unless_it_is_null(name: str) -> None:
+    decode({**HELLO, name: None}, LIMITS)
+    with pytest.raises(ParameterUnsupported, match=name):
+        decode({**HELLO, name: 1}, LIMITS)
+
+
+def test_true_is_not_the_number_one() -> None:
+    with pytest.raises(ParameterUnsupported):
+        decode({**HELLO, "n": True}, LIMITS)
+
+
+def test_an_unknown_field_deep_inside_is_named_by_its_path() -> None:
+    with pytest.raises(ParameterUnknown) as refused:
+        decode({"model": "m", "messages": [{"role": "user", "content": "x", "colour": "red"}]}, LIMITS)
+    assert refused.value.param == "messages.0.colour"
+
+
+def test_differing_limits_are_refused_and_equal_ones_are_not() -> None:
+    decode({**HELLO, "max_tokens": 3, "max_completion_tokens": 3}, LIMITS)
+    with pytest.raises(Invalid, match="differ"):
+        decode({**HELLO, "max_tokens": 3, "max_completion_tokens": 4}, LIMITS)
+
+
+def test_too_many_messages_are_refused() -> None:
+    with pytest.raises(Invalid, match="at most 2 are accepted"):
+        decode({**HELLO, "messages": HELLO["messages"] * 3}, ChatLimits(messages=2))
+
+
+def test_a_typed_request_is_taken_as_it_is() -> None:
+    assert decode(ChatCompletionRequest.model_validate(HELLO), LIMITS).request.model == "m"
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*ChatCompletionRequest.model_fields, *NEUTRAL, *UNSUPPORTED, "other"]), JSON_VALUES
+    )
+)
+def test_any_body_is_decoded_or_refused_with_a_short_sentence(body: dict[str, Any]) -> None:
+    try:
+        decode({**HELLO, **body}, LIMITS)
+    except Invalid as refused:
+        assert refused.param
+        assert len(refused.message) < 400
+
+
+def test_chunks_are_valid_and_usage_is_null_until_the_end() -> None:
+    encoder = ChunkEncoder(request_id="1", model="m", created=5, include_usage=True)
+    chunks = encoder.encode(Delta()) + encoder.encode(Delta("hi"))
+    chunks += encoder.encode(Delta("!", FinishReason.LENGTH, Usage(2, 3)))
+
+    parsed = [ChatCompletionChunk.model_validate(chunk) for chunk in chunks]
+
+    assert "".join(chunk.text for chunk in parsed) == "hi!"
+    assert parsed[0].choices[0].delta.role == "assistant"
+    assert [chunk.choices[0].finish_reason for chunk in parsed if chunk.choices][-1] == "length"
+    assert parsed[-1].choices == []
+    assert parsed[-1].usage is not None
+    assert parsed[-1].usage.total_tokens == 5
+    assert all(chunk["usage"] is None for chunk in chunks[:-1])
+
+
+@pytest.mark.parametrize(
+    ("error", "openai_type", "management_type"),
+    [
+        (Invalid("x", param="p"), "invalid_request_error", "invalid_request_error"),
+        (Unauthenticated("x"), "authentication_error", "authentication_error"),
+        (Forbidden("x"), "permission_error", "forbidden_error"),
+        (NotFound("x"), "invalid_request_error", "not_found_error"),
+        (Busy("x", retry_after_s=1), "rate_limit_error", "rate_limit_error"),
+        (Unavailable("x"), "server_error", "service_unavailable"),
+    ],
+)
+def test_each_kind_has_its_type_in_each_dialect(error: BodhiError, openai_type: str, management_type: str) -> None:
+    assert error_body(error)["error"]["type"] == openai_type
+    assert management_body(error)["error"]["type"] == management_type
+
+
+def test_evidence_travels_as_text_in_the_management_dialect() -> None:
+    body = management_body(Invalid("too long", param="name", size=300, limit=100))
+
+    assert body["error"]["params"] == {"size": "300", "limit": "100"}
+    assert body["error"]["param"] == "name"
