@@ -1,7 +1,7 @@
 """A mountable ASGI sub-application that gives a Python web application its own language models.
 
-Everything a host may import stands in ``__all__`` and is loaded on first use, so that importing the package costs next to
-nothing and pulls in no framework, no database and no engine.
+Everything a host may import stands in ``__all__`` and is loaded on first use, so that importing the package costs
+next to nothing and pulls in no framework, no database and no engine.
 """
 
 from importlib import import_module

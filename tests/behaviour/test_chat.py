@@ -66,6 +66,8 @@ async def test_text_parts_are_read_like_a_string(door: Door, token: str) -> None
     assert "in parts" in (await door.chat(body, token)).text
 
 
+IMAGE = {"role": "user", "content": [{"type": "image_url"}]}
+
 REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("no model", {"model": None}, 400, "model", "required"),
     ("an empty model", {"model": ""}, 400, "model", "at least 1"),

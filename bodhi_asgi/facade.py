@@ -1,0 +1,193 @@
+"""The direct door: every verb as a plain async call, bound to one caller, never touching HTTP.
+
+``request.state.bodhi`` is one of these, acting for the host itself; ``for_request`` binds the same verbs to the
+request's own user. Requests are dicts in the OpenAI shapes or our typed requests; answers are typed objects that
+serialise as those shapes.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, Protocol, Self, TypeVar, overload
+
+from bodhi_asgi.caller import Caller, Grants, Scope
+from bodhi_asgi.formats.openai_chat.decode import decode
+from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
+from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
+from bodhi_asgi.formats.openai_models import ModelList, ModelObject, encode_model, encode_models
+from bodhi_asgi.ids import new_id
+from bodhi_asgi.inference.answer import AnswerStream
+from bodhi_asgi.lifecycle import Lifecycle
+from bodhi_asgi.services import Services
+from bodhi_asgi.tokens.types import CreatedToken, Token, TokenSpec
+from bodhi_asgi.types import Page
+
+T = TypeVar("T")
+WhoAsks = Callable[[Services], Awaitable[Caller]]
+
+
+class HasScope(Protocol):
+    """Anything that belongs to an ASGI connection: a request of Starlette, FastAPI, Litestar, or Django's under ASGI."""
+
+    scope: Any
+
+
+class ChatCompletionStream(AsyncIterator[ChatCompletionChunk]):
+    """The chunks of one answer. Iterate to the end, or close it to stop the model."""
+
+    def __init__(self, lifecycle: Lifecycle[Services], answer: AnswerStream, encoder: ChunkEncoder) -> None:
+        self._lifecycle = lifecycle
+        self._answer = answer
+        self._encoder = encoder
+        self._ready: list[ChatCompletionChunk] = []
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        while not self._ready:
+            delta = await self._lifecycle.run(lambda _: anext(self._answer))
+            self._ready = [ChatCompletionChunk.model_validate(chunk) for chunk in self._encoder.encode(delta)]
+        return self._ready.pop(0)
+
+    async def aclose(self) -> None:
+        """Stop the model and free its slot. Idempotent."""
+        self._ready.clear()
+        await self._lifecycle.run(lambda _: self._answer.aclose())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+
+class Bodhi:
+    """The verbs, bound to one caller. Using one starts the server if nobody has."""
+
+    def __init__(self, lifecycle: Lifecycle[Services], who: WhoAsks) -> None:
+        self._lifecycle = lifecycle
+        self._who = who
+
+    def as_caller(self, caller: Caller) -> "Bodhi":
+        """The same verbs for another caller."""
+
+        async def who(_: Services) -> Caller:
+            return caller
+
+        return Bodhi(self._lifecycle, who)
+
+    def for_request(self, request: HasScope) -> "Bodhi":
+        """The same verbs for the user of a request, as ``identity=`` names them or its credentials prove.
+
+        The verbs raise Unauthenticated when the request names nobody, and IdentityNotConfigured when the server was
+        given no ``identity=`` and the request carries no token.
+        """
+        scope = request.scope
+
+        async def who(services: Services) -> Caller:
+            return await services.gate.caller_of(scope)
+
+        return Bodhi(self._lifecycle, who)
+
+    @overload
+    async def chat_completion(
+        self, request: Mapping[str, Any] | ChatCompletionRequest, *, stream: Literal[True]
+    ) -> ChatCompletionStream: ...
+    @overload
+    async def chat_completion(
+        self, request: Mapping[str, Any] | ChatCompletionRequest, *, stream: Literal[False]
+    ) -> ChatCompletion: ...
+    @overload
+    async def chat_completion(self, request: Mapping[str, Any] | ChatCompletionRequest) -> Any: ...
+
+    async def chat_completion(
+        self, request: Mapping[str, Any] | ChatCompletionRequest, *, stream: bool | None = None
+    ) -> Any:
+        """Answer a conversation, in the OpenAI shapes.
+
+        Returns a :class:`ChatCompletion`, or with ``stream`` (the argument, or the request's own) a
+        :class:`ChatCompletionStream`. Needs ``inference`` and a grant on the model. Raises Invalid naming the field
+        that is wrong, ModelNotFound, ModelForbidden, ContextLengthExceeded, EngineBusy, and what else the engine may
+        say.
+        """
+        return await self._call(lambda services, caller: self._chat(services, caller, request, stream))
+
+    async def list_models(self) -> ModelList:
+        """The models the caller may list. Needs ``models:read``."""
+
+        async def verb(services: Services, caller: Caller) -> ModelList:
+            return encode_models(await services.models.list(caller))
+
+        return await self._call(verb)
+
+    async def get_model(self, model: str) -> ModelObject:
+        """One model. Needs ``models:read``. Raises ModelNotFound."""
+
+        async def verb(services: Services, caller: Caller) -> ModelObject:
+            return encode_model(await services.models.get(caller, model))
+
+        return await self._call(verb)
+
+    async def create_api_token(
+        self,
+        name: str,
+        *,
+        scopes: Iterable[Scope | str] = (Scope.MODELS_READ, Scope.INFERENCE),
+        grants: Grants | None = None,
+        expires_in_days: int | None = None,
+    ) -> CreatedToken:
+        """A new API token; its secret is in the answer and nowhere else, ever. Needs ``tokens:write``.
+
+        ``grants`` says which models it may use: none unless given. It expires after ``expires_in_days`` days, or
+        after the configured lifetime.
+        """
+        spec = TokenSpec(
+            name=name,
+            scopes=frozenset(Scope(scope) for scope in scopes),
+            grants=grants or Grants(),
+            expires_in_days=expires_in_days,
+        )
+        return await self._call(lambda services, caller: services.tokens.create(caller, spec))
+
+    async def list_api_tokens(self, *, page: int = 1, page_size: int = 30) -> Page[Token]:
+        """The caller's own tokens, newest first. Needs ``tokens:read``."""
+        return await self._call(lambda services, caller: services.tokens.list(caller, page=page, page_size=page_size))
+
+    async def revoke_api_token(self, token_id: str) -> Token:
+        """End a token at once and for good. Needs ``tokens:write``. Raises TokenNotFound."""
+        return await self._call(lambda services, caller: services.tokens.revoke(caller, token_id))
+
+    async def _chat(
+        self,
+        services: Services,
+        caller: Caller,
+        request: Mapping[str, Any] | ChatCompletionRequest,
+        stream: bool | None,
+    ) -> ChatCompletion | ChatCompletionStream:
+        call = decode(_with_stream(request, stream), services.chat_limits)
+        request_id = new_id()
+        created = int(services.clock.now().timestamp())
+        if call.stream:
+            answer = await services.inference.stream(caller, call.request)
+            encoder = ChunkEncoder(
+                request_id=request_id,
+                model=call.request.model,
+                created=created,
+                include_usage=call.include_usage,
+            )
+            return ChatCompletionStream(self._lifecycle, answer, encoder)
+        reply = await services.inference.complete(caller, call.request)
+        return encode_reply(reply, request_id=request_id, model=call.request.model, created=created)
+
+    async def _call(self, verb: Callable[[Services, Caller], Awaitable[T]]) -> T:
+        async def run(services: Services) -> T:
+            return await verb(services, await self._who(services))
+
+        return await self._lifecycle.run(run)
+
+
+def _with_stream(
+    request: Mapping[str, Any] | ChatCompletionRequest, stream: bool | None
+) -> dict[str, Any] | ChatCompletionRequest:
+    if isinstance(request, ChatCompletionRequest):
+        return request if stream is None else request.model_copy(update={"stream": stream})
+    return dict(request) if stream is None else {**request, "stream": stream}

@@ -1,0 +1,153 @@
+"""Every service of one server, opened in floor order and closed in reverse.
+
+What cannot be reached at start (the database) degrades: the rest opens, the part says why it is down, and it is tried
+again.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bodhi_asgi.audit.service import AuditService
+from bodhi_asgi.auth.gate import Gate
+from bodhi_asgi.auth.identity import Identity
+from bodhi_asgi.clock import Clock
+from bodhi_asgi.db.database import Database
+from bodhi_asgi.engine.pool import EnginePool
+from bodhi_asgi.errors import ConfigurationInvalid, Unavailable
+from bodhi_asgi.events.bus import EventBus
+from bodhi_asgi.events.types import EngineDied, ModelLoaded
+from bodhi_asgi.formats.openai_chat.decode import ChatLimits
+from bodhi_asgi.inference.service import InferenceService
+from bodhi_asgi.metrics.meters import Meters
+from bodhi_asgi.models.service import ModelService
+from bodhi_asgi.settings.schema import BodhiServerConfig
+from bodhi_asgi.tokens.service import TokenService
+
+log = logging.getLogger(__name__)
+
+RETRY_DATABASE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What is open while a server runs."""
+
+    config: BodhiServerConfig
+    clock: Clock
+    events: EventBus
+    meters: Meters
+    database: Database
+    audit: AuditService
+    tokens: TokenService
+    gate: Gate
+    models: ModelService
+    engines: EnginePool
+    inference: InferenceService
+    chat_limits: ChatLimits
+
+
+def prepare_data_dir(path: Path) -> None:
+    """Create the data directory with mode 0700. Raises ConfigurationInvalid in one sentence when that is impossible."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationInvalid(
+            f"the data directory '{path}' cannot be created ({error.strerror}); set data_dir to one that can be
+            written", param="data_dir",
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigurationInvalid(
+            f"the data directory '{path}' cannot be written; set data_dir to one that can", param="data_dir"
+        )
+
+
+async def open_services(
+    stack: AsyncExitStack, config: BodhiServerConfig, identity: Identity | None, clock: Clock
+) -> Services:
+    """Open every service; ``stack`` closes them in reverse. Raises ConfigurationInvalid for what no retry can mend."""
+    await asyncio.to_thread(prepare_data_dir, config.data_dir)
+    events = EventBus()
+    stack.callback(events.close)
+    meters = Meters()
+    database = Database(
+        config.resolved_database_url,
+        pool_size=config.database.pool_size,
+        timeout_s=config.database.timeout_s,
+    )
+    stack.push_async_callback(database.close)
+    await _open_database(stack, database, config)
+    audit = AuditService(database=database, clock=clock)
+    tokens = TokenService(
+        database=database,
+        audit=audit,
+        events=events,
+        meters=meters,
+        clock=clock,
+        lifetime_days=config.tokens.lifetime_days,
+    )
+    gate = Gate(tokens=tokens, identity=identity, meters=meters)
+    engines = EnginePool(
+        isolation=config.engine.isolation,
+        data_dir=config.data_dir,
+        linger_s=config.engine.linger_s,
+        start_timeout_s=config.engine.start_timeout_s,
+        on_loaded=lambda model: events.publish(ModelLoaded(model)),
+        on_died=_died(events, meters),
+    )
+    stack.push_async_callback(engines.aclose)
+    models = ModelService(models=config.models, demo=config.demo, engine=config.engine)
+    inference = InferenceService(
+        models=models,
+        engines=engines,
+        meters=meters,
+        clock=clock,
+        deadline_s=config.engine.request_timeout_s,
+    )
+    limits = config.limits
+    chat_limits = ChatLimits(limits.messages, limits.stop_strings, limits.stop_bytes, limits.logit_bias)
+    return Services(
+        config, clock, events, meters, database, audit, tokens, gate, models, engines, inference, chat_limits
+    )
+
+
+def _died(events: EventBus, meters: Meters) -> Callable[[str, str], None]:
+    def died(model: str, reason: str) -> None:
+        meters.engine_deaths.inc(1, model=model)
+        events.publish(EngineDied(model, reason))
+
+    return died
+
+
+async def _open_database(stack: AsyncExitStack, database: Database, config: BodhiServerConfig) -> None:
+    """Open and migrate; when the database cannot be reached, go on without it and keep trying."""
+
+    async def attempt() -> None:
+        await database.open()
+        await database.migrate(config.migrations)
+
+    async def keep_trying() -> None:
+        while True:
+            await asyncio.sleep(RETRY_DATABASE_S)
+            with suppress(Unavailable):
+                await attempt()
+                log.info("the database is reachable again")
+                return
+
+    try:
+        await attempt()
+    except Unavailable as error:
+        log.error("the database is not reachable; trying again", extra={"reason": error.message})
+        retrying = asyncio.create_task(keep_trying(), name="bodhi-database-retry")
+
+        async def stop() -> None:
+            retrying.cancel()
+            with suppress(asyncio.CancelledError):
+                await retrying
+
+        stack.push_async_callback(stop)
