@@ -25,7 +25,7 @@ WhoAsks = Callable[[Services], Awaitable[Caller]]
 
 
 class HasScope(Protocol):
-    """Anything that belongs to an ASGI connection: a request of Starlette, FastAPI, Litestar, or Django's under ASGI."""
+    """Anything of an ASGI connection: a request of Starlette, FastAPI, Litestar, or of Django under ASGI."""
 
     scope: Any
 

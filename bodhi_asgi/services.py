@@ -58,8 +58,8 @@ def prepare_data_dir(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationInvalid(
-            f"the data directory '{path}' cannot be created ({error.strerror}); set data_dir to one that can be
-            written", param="data_dir",
+            f"the data directory '{path}' cannot be created ({error.strerror}); set data_dir to one that can be",
+            param="data_dir",
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise ConfigurationInvalid(
