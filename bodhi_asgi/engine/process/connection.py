@@ -1,0 +1,277 @@
+"""One host's connection to one engine process: handshake, then many requests over one socket.
+
+It ends exactly once, with a :class:`ConnectionLost` that every request on it receives; what to do about that is the
+supervisor's and the client's affair.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+from collections import deque
+from typing import Any, Final
+
+import orjson
+
+from bodhi_asgi import __version__
+from bodhi_asgi.engine.errors import PromptInvalid
+from bodhi_asgi.engine.process.frames import FrameInvalid, FrameReader, FrameTooLarge, Message, encode
+from bodhi_asgi.engine.process.peer import peer_uid
+from bodhi_asgi.engine.process.plain import PlainInvalid, from_plain
+from bodhi_asgi.engine.process.protocol import (
+    CREDITS,
+    NONCE_BYTES,
+    PROTOCOL_VERSION,
+    chunk_from_row,
+    error_from_plain,
+    proof,
+    proof_holds,
+)
+from bodhi_asgi.engine.process.runtime import EnginePaths
+from bodhi_asgi.engine.types import Chunk, ModelFacts, Work
+from bodhi_asgi.errors import TooLarge
+
+HANDSHAKE_S: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class ConnectionLost(Exception):
+    """The engine is gone. ``in_order``: it had said before that it was leaving."""
+
+    def __init__(self, why: str, *, in_order: bool = False) -> None:
+        super().__init__(why)
+        self.in_order = in_order
+
+
+class Reading:
+    """The reader's end of one request: chunks as they come, credits sent back as they are taken."""
+
+    def __init__(self, connection: "EngineConnection", number: int) -> None:
+        self.has_started = False
+        self._connection = connection
+        self._number = number
+        self._chunks: deque[Chunk] = deque()
+        self._taken = 0
+        self._lost: ConnectionLost | None = None
+        self._is_over = False
+        self._wake: asyncio.Future[None] | None = None
+
+    async def next(self) -> Chunk:
+        """The next chunk. Raises ConnectionLost once everything that arrived before has been taken."""
+        while not self._chunks:
+            if self._lost is not None:
+                raise self._lost
+            self._wake = asyncio.get_running_loop().create_future()
+            try:
+                await self._wake
+            finally:
+                self._wake = None
+        chunk = self._chunks.popleft()
+        self._is_over = chunk.is_final
+        self._taken += 1
+        if self._taken == CREDITS // 2 and not chunk.is_final:
+            self._connection.send({"op": "credit", "id": self._number, "chunks": self._taken})
+            self._taken = 0
+        return chunk
+
+    def close(self) -> None:
+        """Take no more; the engine is told unless it has said its final word."""
+        self._connection.forget(self._number, cancel=not self._is_over)
+
+    def put(self, chunk: Chunk) -> None:
+        """A chunk has arrived."""
+        self._chunks.append(chunk)
+        self._rouse()
+
+    def lose(self, lost: ConnectionLost) -> None:
+        """The connection has ended."""
+        self._lost = lost
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+
+class EngineConnection(asyncio.Protocol):
+    """Made by :meth:`open`; used in one event loop."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, paths: EnginePaths, linger_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid = 0
+        self.launch = ""
+        self.facts: asyncio.Future[ModelFacts] = loop.create_future()
+        """The model's facts once it stands. Fails with the engine's own error, or with ConnectionLost."""
+        self.lost: asyncio.Future[ConnectionLost] = loop.create_future()
+        self._paths = paths
+        self._linger_s = linger_s
+        self._frames = FrameReader()
+        self._nonce = secrets.token_hex(NONCE_BYTES)
+        self._expected = ""
+        self._welcome: asyncio.Future[None] = loop.create_future()
+        self._readings: dict[int, Reading] = {}
+        self._answers: dict[int, asyncio.Future[Message]] = {}
+        self._numbers = 0
+        self._why = "the engine process ended"
+        self._in_order = False
+
+    @classmethod
+    async def open(cls, paths: EnginePaths, linger_s: float) -> "EngineConnection":
+        """Connect and shake hands. Raises OSError when nobody listens, ConnectionLost when the handshake fails."""
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_unix_connection(lambda: cls(paths, linger_s), str(paths.socket))
+        try:
+            async with asyncio.timeout(HANDSHAKE_S):
+                await connection._welcome
+        except TimeoutError:
+            raise ConnectionLost("the engine did not answer the handshake") from None
+        finally:
+            if not connection._welcome.done() or connection._welcome.exception() is not None:
+                connection.abort()
+        return connection
+
+    # -- requests
+
+    def submit(self, work: Work, *, alone: bool) -> Reading:
+        """Send a request. Raises ConnectionLost, and TooLarge or PromptInvalid for one that cannot be sent."""
+        if self.lost.done():
+            raise self.lost.result()
+        number = self._number()
+        try:
+            frame = encode({"op": "submit", "id": number, "work": work, "alone": alone})
+        except FrameTooLarge:
+            raise TooLarge("the request is too large for the engine; send less text", param="messages") from None
+        except orjson.JSONEncodeError:
+            raise PromptInvalid("the request holds text that is not valid Unicode", param="messages") from None
+        reading = self._readings[number] = Reading(self, number)
+        self._transport.write(frame)
+        return reading
+
+    def forget(self, number: int, *, cancel: bool) -> None:
+        """Stop listening to a request, and have it ended."""
+        if self._readings.pop(number, None) is not None and cancel:
+            self.send({"op": "cancel", "id": number})
+
+    async def ask(self, operation: str) -> Message:
+        """``ping``, ``stats``, ``describe`` or ``bye``: one question, one answer. Raises ConnectionLost."""
+        if self.lost.done():
+            raise self.lost.result()
+        number = self._number()
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        try:
+            self.send({"op": operation, "id": number})
+            return await answer
+        finally:
+            del self._answers[number]
+
+    def send(self, message: Message) -> None:
+        """Write a message, unless the connection has ended."""
+        if not self._transport.is_closing():
+            self._transport.write(encode(message))
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if peer_uid(transport.get_extra_info("socket")) != os.getuid():
+            self._break("the engine's socket is served by another user")
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._frames.feed(data):
+                if self._transport.is_closing():
+                    return
+                self._take(message)
+        except (FrameInvalid, PlainInvalid, LookupError, TypeError, ValueError, AttributeError) as error:
+            log.warning("the engine sent a malformed frame", extra={"pid": self.pid, "error": type(error).__name__})
+            self._break("the engine sent a malformed frame")
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if not self._frames.is_between_frames:
+            self._why = "the engine process ended in the middle of a frame"
+        lost = ConnectionLost(self._why, in_order=self._in_order)
+        self.lost.set_result(lost)
+        futures: list[asyncio.Future[Any]] = [self._welcome, self.facts, *self._answers.values()]
+        for future in futures:
+            if not future.done():
+                future.set_exception(lost)
+                future.exception()  # looked at, so that nobody is told of one that nobody awaits
+        for reading in self._readings.values():
+            reading.lose(lost)
+        self._readings.clear()
+
+    def _break(self, why: str) -> None:
+        self._why = why
+        self._transport.abort()
+
+    # -- what the engine says
+
+    def _take(self, message: Message) -> None:
+        match message["op"]:
+            case "chunks":
+                for row in message["rows"]:
+                    if reading := self._readings.get(row[0]):
+                        reading.put(chunk_from_row(row))
+            case "started":
+                if reading := self._readings.get(message["id"]):
+                    reading.has_started = True
+            case "pong" | "stats" | "description" | "bye":
+                answer = self._answers.get(message["id"])
+                if answer is not None and not answer.done():
+                    answer.set_result(message)
+            case "leaving":
+                self._in_order = True
+            case "facts":
+                self._settle(self.facts, from_plain(ModelFacts, message["facts"]))
+            case "failed":
+                if not self.facts.done():
+                    self.facts.set_exception(error_from_plain(message["error"]))
+                    self.facts.exception()
+            case "challenge":
+                self._answer_challenge(message)
+            case "welcome":
+                self._welcomed(message)
+            case "refused":
+                self._break("the engine refused this process")
+            case _:
+                raise ValueError("an unknown operation")
+
+    def _answer_challenge(self, message: Message) -> None:
+        if (message["protocol"], message["version"]) != (PROTOCOL_VERSION, __version__):
+            self._break("the engine speaks another version")
+            return
+        try:
+            # Read after connecting: the engine wrote it before it bound the socket, so it cannot be an earlier one's.
+            secret = self._paths.secret.read_bytes()
+        except OSError:
+            self._break("the engine withdrew its secret while this process connected")
+            return
+        theirs, key = str(message["nonce"]), self._paths.key
+        self._expected = proof(secret, "engine", self._nonce, theirs, key)
+        own = proof(secret, "host", self._nonce, theirs, key)
+        self.send({"op": "hello", "nonce": self._nonce, "proof": own, "linger_s": self._linger_s})
+
+    def _welcomed(self, message: Message) -> None:
+        if not self._expected or not proof_holds(message["proof"], self._expected):
+            self._break("what serves the engine's socket does not know the secret")
+            return
+        self.pid, self.launch = int(message["pid"]), str(message["launch"])
+        self._settle(self._welcome, None)
+
+    @staticmethod
+    def _settle(future: "asyncio.Future[Any]", value: object) -> None:
+        if not future.done():
+            future.set_result(value)

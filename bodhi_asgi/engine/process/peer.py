@@ -1,0 +1,15 @@
+"""Whose process is at the other end of a unix-domain socket, as the kernel says."""
+
+import socket
+import struct
+import sys
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The user id of the process at the other end. Raises OSError where the system cannot say."""
+    if sys.platform == "darwin":
+        # struct xucred of <sys/ucred.h>, asked for with LOCAL_PEERCRED (1) at level SOL_LOCAL (0).
+        _, uid = struct.unpack_from("=II", connection.getsockopt(0, 1, 76))
+        return int(uid)
+    _, uid, _ = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(uid)

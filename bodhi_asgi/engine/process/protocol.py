@@ -1,0 +1,135 @@
+"""What is said over the engine's socket: the operations, the handshake, and how values and errors travel.
+
+Host to engine: ``hello, submit, cancel, credit, ping, stats, describe, bye``. Engine to host: ``challenge, welcome,
+facts, failed, started, chunks, pong, stats, description, leaving, bye``. A change of any of it is a new
+``PROTOCOL_VERSION``, and with it another runtime directory: versions never meet on one socket.
+"""
+
+import hashlib
+import hmac
+from typing import Any, Final
+
+import orjson
+
+from bodhi_asgi import errors as shared_errors
+from bodhi_asgi.engine import errors as engine_errors
+from bodhi_asgi.engine.process.frames import FrameTooLarge, Message, encode
+from bodhi_asgi.engine.process.plain import from_plain
+from bodhi_asgi.engine.types import Chunk, ModelSpec, Work
+from bodhi_asgi.errors import BodhiError, Broken, MissingDependency
+from bodhi_asgi.messages import FinishReason, GenerateRequest, Usage
+
+PROTOCOL_VERSION: Final = 1
+
+CREDITS: Final = 32
+"""Chunks that may be under way to one reader before its sequence is paused."""
+
+NONCE_BYTES: Final = 32
+
+Row = list[Any]
+
+
+def proof(secret: bytes, speaker: str, host_nonce: str, engine_nonce: str, spec_key: str) -> str:
+    """What only a holder of the launch's secret can say. ``speaker`` keeps one side from echoing the other."""
+    text = "\n".join(("bodhi", str(PROTOCOL_VERSION), speaker, host_nonce, engine_nonce, spec_key))
+    return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def proof_holds(claimed: object, expected: str) -> bool:
+    """Compare in constant time; anything that is no ASCII text does not hold."""
+    return isinstance(claimed, str) and claimed.isascii() and hmac.compare_digest(claimed, expected)
+
+
+def fingerprint(spec: ModelSpec, request: GenerateRequest) -> str:
+    """The same request to the same model has the same fingerprint; see quarantine.
+
+    Text that is no valid Unicode is fingerprinted by its escapes, because orjson refuses it.
+    """
+    try:
+        body = orjson.dumps([spec, request])
+    except orjson.JSONEncodeError:
+        body = repr((spec, request)).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(body).hexdigest()
+
+
+def work_from_plain(data: object) -> Work:
+    """A submitted request. Raises :class:`~bodhi_asgi.engine.process.plain.PlainInvalid`."""
+    return from_plain(Work, data)
+
+
+def chunk_to_row(request_id: int, chunk: Chunk) -> Row:
+    """A chunk as ``[id, text]``, ``[id, text, finish, prompt_tokens, completion_tokens]`` or ``[id, text, error]``."""
+    if chunk.error is not None:
+        return [request_id, chunk.text, error_to_plain(chunk.error)]
+    if chunk.finish is not None:
+        usage = chunk.usage or Usage()
+        return [request_id, chunk.text, chunk.finish, usage.prompt_tokens, usage.completion_tokens]
+    return [request_id, chunk.text]
+
+
+def chunk_frames(rows: list[Row]) -> list[bytes]:
+    """The frame that carries ``rows``; several where one would be over the limit.
+
+    Text that is no valid Unicode is mended, and a single chunk that fits no frame becomes an error, so that no answer
+    of one request can keep those of others from leaving.
+    """
+    try:
+        return [encode({"op": "chunks", "rows": rows})]
+    except FrameTooLarge:
+        if len(rows) == 1:
+            too_large = Chunk("", error=Broken("the model's answer holds a piece that is too large to pass on"))
+            return chunk_frames([chunk_to_row(rows[0][0], too_large)])
+        middle = len(rows) // 2
+        return chunk_frames(rows[:middle]) + chunk_frames(rows[middle:])
+    except orjson.JSONEncodeError:
+        return chunk_frames([[row[0], row[1].encode("utf-8", "replace").decode(), *row[2:]] for row in rows])
+
+
+def chunk_from_row(row: Row) -> Chunk:
+    """The reverse of :func:`chunk_to_row`, with the request id as text. Raises ValueError, TypeError, KeyError."""
+    work_id, text = str(row[0]), str(row[1])
+    match len(row):
+        case 2:
+            return Chunk(work_id, text)
+        case 3:
+            return Chunk(work_id, text, error=error_from_plain(row[2]))
+        case 5:
+            return Chunk(work_id, text, FinishReason(row[2]), Usage(int(row[3]), int(row[4])))
+    raise ValueError(f"a chunk of {len(row)} parts")
+
+
+def error_to_plain(error: BodhiError) -> Message:
+    """An error by its code, so that it arrives as the same class."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "param": error.param,
+        "retry_after_s": error.retry_after_s,
+        "params": error.params,
+    }
+
+
+def error_from_plain(data: Message) -> BodhiError:
+    """The error again. A code this version does not know becomes :class:`~bodhi_asgi.errors.Broken`."""
+    kind = _ERRORS.get(data["code"], Broken)
+    params = dict(data["params"])
+    error = kind.__new__(kind)
+    BodhiError.__init__(error, data["message"], param=data["param"], retry_after_s=data["retry_after_s"], **params)
+    if isinstance(error, MissingDependency):
+        error.extra = str(params["extra"])
+    return error
+
+
+def _errors_by_code() -> dict[str, type[BodhiError]]:
+    # The engine's own errors come second and win where a code names both a kind and the engine's case of it.
+    found: dict[str, type[BodhiError]] = {}
+    for module in (shared_errors, engine_errors):
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, BodhiError):
+                if module is engine_errors and value.__module__ != engine_errors.__name__:
+                    continue
+                found[value.code] = value
+    return found
+
+
+_ERRORS: Final = _errors_by_code()

@@ -1,0 +1,258 @@
+"""Keeps one host connected to one engine: finds it or starts it, notices its end, says why, starts it anew on demand.
+
+Any number of hosts may do this at once: each starts a candidate when nobody listens, the lock lets one of them in, and
+all end up connected to that one.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from bodhi_asgi.engine.errors import EngineStopped, ModelLoadFailed
+from bodhi_asgi.engine.process import last_words
+from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection
+from bodhi_asgi.engine.process.election import EXIT_LOST_ELECTION
+from bodhi_asgi.engine.process.launch import Candidate, launch
+from bodhi_asgi.engine.process.runtime import EnginePaths, open_private, spec_key
+from bodhi_asgi.engine.single_flight import SingleFlight
+from bodhi_asgi.engine.types import ModelFacts, ModelSpec
+
+State: TypeAlias = Literal["idle", "starting", "ready", "down", "failed", "closed"]
+"""``down``: it died and is started again when it is next needed. ``failed``: it could not be started."""
+
+FIRST_BACKOFF_S: Final = 0.2
+LAST_BACKOFF_S: Final = 10.0
+
+DEATHS_WHILE_STARTING: Final = 2
+"""So many in one attempt, and the model is to blame and not chance."""
+
+EXIT_WAIT_S: Final = 1.0
+GOODBYE_S: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Calls ``on_loaded`` each time this host has found the model standing, ``on_died`` with the reason of a death."""
+
+    def __init__(
+        self,
+        *,
+        spec: ModelSpec,
+        runtime_dir: Path,
+        linger_s: float,
+        start_timeout_s: float,
+        on_loaded: Callable[[ModelFacts], None] | None,
+        on_died: Callable[[str], None] | None,
+    ) -> None:
+        self.state: State = "idle"
+        self.reason = ""
+        self.restarts = 0
+        self._spec = spec
+        self._runtime_dir = runtime_dir
+        self._linger_s = linger_s
+        self._start_timeout_s = start_timeout_s
+        self._on_loaded = on_loaded
+        self._on_died = on_died
+        self._live: EngineConnection | None = None
+        self._opening = SingleFlight(self._open)
+        self._candidates: dict[str, Candidate] = {}
+        self._deaths_in_a_row = 0
+        self._reports: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`aclose` was called; there is no way back."""
+        return self.state == "closed"
+
+    @property
+    def live(self) -> EngineConnection | None:
+        """The connection to an engine with a standing model, if there is one now."""
+        return self._live
+
+    async def connection(self) -> EngineConnection:
+        """A connection to an engine whose model stands. Raises ModelLoadFailed and other errors of the start."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError("a ProcessEngine belongs to the event loop it was started in; make one for each loop")
+        if self.is_closed:
+            raise EngineStopped(f"the engine of the model '{self._spec.name}' is closed")
+        if self._live is not None:
+            return self._live
+        try:
+            return await self._opening.result()
+        except asyncio.CancelledError:
+            if self.is_closed:
+                raise EngineStopped(f"the engine of the model '{self._spec.name}' was closed") from None
+            raise
+
+    def served(self) -> None:
+        """A request was answered to its end: the engine is well, and the next death is the first again."""
+        self._deaths_in_a_row = 0
+
+    async def aclose(self, *, terminate: bool) -> None:
+        """Disconnect. The engine leaves when its last host's linger time is over, at once with ``terminate``."""
+        if self.is_closed:
+            return
+        self.state = "closed"
+        await self._opening.cancel()
+        connection, self._live = self._live, None
+        if connection is not None:
+            with contextlib.suppress(ConnectionLost, TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._part(connection, terminate=terminate)
+            connection.abort()
+            await asyncio.wait([connection.lost])
+        if self._reports:
+            await asyncio.wait(self._reports)
+
+    async def _part(self, connection: EngineConnection, *, terminate: bool) -> None:
+        if terminate:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(connection.pid, signal.SIGTERM)
+            await asyncio.wait([connection.lost])
+            leaving = True
+        else:
+            leaving = bool((await connection.ask("bye"))["leaving"])
+        candidate = self._candidates.get(connection.launch)
+        if leaving and candidate is not None:
+            await asyncio.wrap_future(candidate.exited)
+
+    # -- finding or starting one
+
+    async def _open(self) -> EngineConnection:
+        self.state = "starting"
+        try:
+            if self._deaths_in_a_row:
+                await asyncio.sleep(min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (self._deaths_in_a_row - 1)))
+            async with asyncio.timeout(self._start_timeout_s):
+                connection = await self._loaded()
+        except TimeoutError:
+            self.reason = f"the model was not loaded within {self._start_timeout_s:g} s ({self.reason or 'no reply'})"
+            self.state = "failed"
+            raise ModelLoadFailed(f"the model '{self._spec.name}' could not be loaded: {self.reason}") from None
+        except Exception as error:
+            self.reason = str(error)
+            self.state = "failed"
+            raise
+        self._live = connection
+        self.state = "ready"
+        self.reason = ""
+        connection.lost.add_done_callback(lambda lost: self._ended(connection, lost.result()))
+        if self._on_loaded is not None:
+            self._on_loaded(connection.facts.result())
+        return connection
+
+    async def _loaded(self) -> EngineConnection:
+        deaths = 0
+        while True:
+            connection = await self._connected()
+            try:
+                await connection.facts
+            except ConnectionLost as lost:
+                if lost.in_order:
+                    continue
+                deaths += 1
+                self.reason = await self._why(connection, lost)
+                if deaths == DEATHS_WHILE_STARTING:
+                    raise ModelLoadFailed(
+                        f"the engine process ended while it loaded the model '{self._spec.name}': {self.reason}"
+                    ) from None
+                await asyncio.sleep(FIRST_BACKOFF_S)
+            except BaseException:
+                connection.abort()
+                raise
+            else:
+                return connection
+
+    async def _connected(self) -> EngineConnection:
+        open_private(self._runtime_dir)
+        paths = self._paths()
+        candidate: Candidate | None = None
+        candidacies = deaths = 0
+        while True:
+            try:
+                return await EngineConnection.open(paths, self._linger_s)
+            except OSError:
+                pass  # nobody listens there
+            except ConnectionLost as lost:
+                self.reason = str(lost)
+            if candidate is None:
+                candidate = self._launch(paths)
+                candidacies += 1
+            elif candidate.exited.done():
+                if candidate.exited.result() not in (0, EXIT_LOST_ELECTION):
+                    deaths += 1
+                    self.reason = _end_of(candidate.exited.result(), last_words.reason(paths.log, candidate.launch))
+                if deaths == DEATHS_WHILE_STARTING:
+                    raise ModelLoadFailed(
+                        f"the engine process for the model '{self._spec.name}' does not start: {self.reason}"
+                    )
+                candidate = None
+            # An engine on its way out still holds the lock: then candidates lose, and ever fewer are sent.
+            await asyncio.sleep(random.uniform(0.01, 0.03) * min(32, 2 ** max(0, candidacies - 1)))  # noqa: S311
+
+    def _paths(self) -> EnginePaths:
+        return EnginePaths(self._runtime_dir, spec_key(self._spec))
+
+    def _launch(self, paths: EnginePaths) -> Candidate:
+        self._candidates = {name: known for name, known in self._candidates.items() if not known.exited.done()}
+        candidate = launch(self._spec, paths)
+        self._candidates[candidate.launch] = candidate
+        return candidate
+
+    # -- its end
+
+    def _ended(self, connection: EngineConnection, lost: ConnectionLost) -> None:
+        if self.is_closed:
+            return
+        self._live = None
+        if lost.in_order:
+            self.state = "idle"
+            return
+        self.state = "down"
+        self.restarts += 1
+        self._deaths_in_a_row += 1
+        assert self._loop is not None
+        report = self._loop.create_task(self._report(connection, lost))
+        self._reports.add(report)
+        report.add_done_callback(self._reports.discard)
+
+    async def _report(self, connection: EngineConnection, lost: ConnectionLost) -> None:
+        reason = await self._why(connection, lost)
+        if self.state != "ready":
+            self.reason = reason
+        log.warning(
+            "an engine process has died", extra={"model": self._spec.name, "pid": connection.pid, "reason": reason}
+        )
+        if self._on_died is not None:
+            self._on_died(reason)
+
+    async def _why(self, connection: EngineConnection, lost: ConnectionLost) -> str:
+        code: int | None = None
+        candidate = self._candidates.get(connection.launch)
+        if candidate is not None:
+            with contextlib.suppress(TimeoutError):
+                code = await asyncio.wait_for(asyncio.wrap_future(candidate.exited), EXIT_WAIT_S)
+        said = last_words.reason(self._paths().log, connection.launch)
+        return _end_of(code, said) if code is not None else " - ".join(filter(None, (str(lost), said)))
+
+
+def _end_of(code: int, said: str) -> str:
+    if code < 0:
+        try:
+            what = f"ended by {signal.Signals(-code).name}"
+        except ValueError:
+            what = f"ended by signal {-code}"
+    else:
+        what = f"exit code {code}"
+    return f"{what}: {said}" if said else what
