@@ -115,7 +115,7 @@ class EngineConnection(asyncio.Protocol):
         self._readings: dict[int, Reading] = {}
         self._answers: dict[int, asyncio.Future[Message]] = {}
         self._numbers = 0
-        self._why = "the engine process ended"
+        self._why = ""
         self._in_order = False
 
     @classmethod
@@ -127,10 +127,11 @@ class EngineConnection(asyncio.Protocol):
             async with asyncio.timeout(HANDSHAKE_S):
                 await connection._welcome
         except TimeoutError:
+            connection.abort()
             raise ConnectionLost("the engine did not answer the handshake") from None
-        finally:
-            if not connection._welcome.done() or connection._welcome.exception() is not None:
-                connection.abort()
+        except BaseException:
+            connection.abort()
+            raise
         return connection
 
     # -- requests
@@ -200,9 +201,8 @@ class EngineConnection(asyncio.Protocol):
             self._break("the engine sent a malformed frame")
 
     def connection_lost(self, _: Exception | None) -> None:
-        if not self._frames.is_between_frames:
-            self._why = "the engine process ended in the middle of a frame"
-        lost = ConnectionLost(self._why, in_order=self._in_order)
+        place = "" if self._frames.is_between_frames else " in the middle of a frame"
+        lost = ConnectionLost(self._why or f"the engine process ended{place}", in_order=self._in_order)
         self.lost.set_result(lost)
         futures: list[asyncio.Future[Any]] = [self._welcome, self.facts, *self._answers.values()]
         for future in futures:

@@ -2,10 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from bodhi_asgi.engine.client import ProcessEngine
+from bodhi_asgi.engine.types import ModelSpec
+from tests.engine.process.support import is_free, wait_until
 
 
 @pytest.fixture
@@ -14,3 +19,38 @@ def short_dir() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="bt-", dir="/tmp"))
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture
+def runtime_dir(short_dir: Path) -> Path:
+    """Where the engines of one test meet."""
+    return short_dir / "r"
+
+
+MakeEngine = Callable[..., ProcessEngine]
+
+
+@pytest.fixture
+async def make_engine(runtime_dir: Path) -> AsyncIterator[MakeEngine]:
+    """A host's end of an engine process. Afterwards no engine, no child and no socket may be left."""
+    made: list[ProcessEngine] = []
+
+    def make(
+        spec: ModelSpec, *, linger_s: float = 0.0, start_timeout_s: float = 30.0, **options: object
+    ) -> ProcessEngine:
+        engine = ProcessEngine(
+            spec,
+            runtime_dir=runtime_dir,
+            linger_s=linger_s,
+            start_timeout_s=start_timeout_s,
+            **options,  # type: ignore[arg-type]
+        )
+        made.append(engine)
+        return engine
+
+    yield make
+    for engine in made:
+        await engine.aclose(terminate=True)
+    await wait_until(lambda: all(is_free(lock) for lock in runtime_dir.glob("*.lock")))
+    await wait_until(lambda: not [thread for thread in threading.enumerate() if "bodhi-engine" in thread.name])
+    assert not list(runtime_dir.glob("*.sock"))
