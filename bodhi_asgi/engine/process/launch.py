@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import orjson
 
@@ -36,17 +36,26 @@ ORDER_BYTES: Final = 16 * 1024
 """The least that a pipe holds without a reader, on every system."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
-    """A started process that may become the engine. ``exited`` gets its return code, negative for a signal."""
+    """A started process that may become the engine. ``exited`` gets its return code, negative for a signal.
+
+    Until its first host has joined, the engine leaves when it sees the ``tether`` cut: by :meth:`release`, or because
+    the process that started it has died.
+    """
 
     process: "subprocess.Popen[bytes]"
     launch: str
     exited: "Future[int]"
+    tether: BinaryIO
 
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    def release(self) -> None:
+        """Hold it no longer; when it serves somebody by now it goes on doing so."""
+        self.tether.close()
 
 
 def launch(spec: ModelSpec, paths: EnginePaths) -> Candidate:
@@ -59,13 +68,13 @@ def launch(spec: ModelSpec, paths: EnginePaths) -> Candidate:
         "launch": launch_id,
         "spec": orjson.loads(orjson.dumps(spec)),
     }
-    body = json.dumps(order).encode()
+    body = json.dumps(order).encode() + b"\n"
     if len(body) > ORDER_BYTES:
         raise ConfigurationInvalid(f"the description of the model '{spec.name[:100]}' is too long")
     reading, writing = os.pipe()
+    tether = os.fdopen(writing, "wb", buffering=0)
     try:
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(body)
+        tether.write(body)
         errors = last_words.open_log(paths.log)
         try:
             process = subprocess.Popen(  # noqa: S603 - our own module, by the interpreter that runs us
@@ -84,6 +93,9 @@ def launch(spec: ModelSpec, paths: EnginePaths) -> Candidate:
             ) from error
         finally:
             os.close(errors)
+    except BaseException:
+        tether.close()
+        raise
     finally:
         os.close(reading)
     exited: Future[int] = Future()
@@ -91,7 +103,7 @@ def launch(spec: ModelSpec, paths: EnginePaths) -> Candidate:
     threading.Thread(
         target=lambda: exited.set_result(process.wait()), name=f"bodhi-engine-{process.pid}", daemon=True
     ).start()
-    return Candidate(process, launch_id, exited)
+    return Candidate(process, launch_id, exited, tether)
 
 
 def environment(host: Mapping[str, str], *, home: Path) -> dict[str, str]:

@@ -179,27 +179,37 @@ class Supervisor:
         paths = self._paths()
         candidate: Candidate | None = None
         candidacies = deaths = 0
-        while True:
-            try:
-                return await EngineConnection.open(paths, self._linger_s)
-            except OSError:
-                pass  # nobody listens there
-            except ConnectionLost as lost:
-                self.reason = str(lost)
-            if candidate is None:
-                candidate = self._launch(paths)
-                candidacies += 1
-            elif candidate.exited.done():
-                if candidate.exited.result() not in (0, EXIT_LOST_ELECTION):
-                    deaths += 1
-                    self.reason = _end_of(candidate.exited.result(), last_words.reason(paths.log, candidate.launch))
+        try:
+            while True:
+                try:
+                    return await EngineConnection.open(paths, self._linger_s)
+                except OSError:
+                    pass  # nobody listens there
+                except ConnectionLost as lost:
+                    self.reason = str(lost)
+                if candidate is None:
+                    candidate = self._launch(paths)
+                    candidacies += 1
+                elif candidate.exited.done():
+                    deaths += self._is_death(paths, candidate)
+                    candidate.release()
+                    candidate = None
                 if deaths == DEATHS_WHILE_STARTING:
                     raise ModelLoadFailed(
                         f"the engine process for the model '{self._spec.name}' does not start: {self.reason}"
                     )
-                candidate = None
-            # An engine on its way out still holds the lock: then candidates lose, and ever fewer are sent.
-            await asyncio.sleep(random.uniform(0.01, 0.03) * min(32, 2 ** max(0, candidacies - 1)))  # noqa: S311
+                # An engine on its way out still holds the lock: then candidates lose, and ever fewer are sent.
+                await asyncio.sleep(random.uniform(0.01, 0.03) * min(32, 2 ** max(0, candidacies - 1)))  # noqa: S311
+        finally:
+            if candidate is not None:
+                candidate.release()
+
+    def _is_death(self, paths: EnginePaths, candidate: Candidate) -> bool:
+        code = candidate.exited.result()
+        if code in (0, EXIT_LOST_ELECTION):
+            return False
+        self.reason = _end_of(code, last_words.reason(paths.log, candidate.launch))
+        return True
 
     def _paths(self) -> EnginePaths:
         return EnginePaths(self._runtime_dir, spec_key(self._spec))
