@@ -1,0 +1,66 @@
+"""The group ``bodhi``: its commands, and the one place where everything that goes wrong becomes a sentence."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from bodhi_asgi.cli.chat import chat
+from bodhi_asgi.cli.database import db
+from bodhi_asgi.cli.demo import demo
+from bodhi_asgi.cli.models import models
+from bodhi_asgi.cli.options import Options, printing
+from bodhi_asgi.cli.outcome import MEANING, ExitCode, fail
+from bodhi_asgi.cli.run import run
+from bodhi_asgi.cli.serve import serve
+from bodhi_asgi.cli.settings import settings
+from bodhi_asgi.cli.tokens import token
+from bodhi_asgi.cli.version import version
+
+EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {MEANING[code]}" for code in ExitCode)
+
+
+class Door(click.Group):
+    """A group that ends every failure with its exit code and one sentence, and never with a traceback."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line. With ``standalone_mode`` (as the script does) this leaves the process."""
+        given = list(sys.argv[1:] if args is None else args)
+        options = Options()
+        extra["obj"] = options
+        if not standalone_mode:
+            return super().main(given, prog_name or "bodhi", complete_var, False, windows_expand_args, **extra)
+        try:
+            code = super().main(given, prog_name or "bodhi", complete_var, False, windows_expand_args, **extra)
+        except (Exception, KeyboardInterrupt) as error:
+            code = fail(error, as_json=options.as_json or "--json" in given, debug=options.debug)
+        sys.exit(int(code or ExitCode.OK))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of our output who has enough, like ``head``, is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Nor may the interpreter complain when it flushes stdout at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.OK
+
+
+@click.group(cls=Door, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@printing
+def bodhi() -> None:
+    """Language models for your own application, from the command line."""
+
+
+for command in (serve, demo, chat, run, models, token, db, settings, version):
+    bodhi.add_command(command)

@@ -1,0 +1,35 @@
+"""A server that listens until it is told to stop: what ``serve`` and ``demo`` share."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bodhi_asgi.builder import BodhiServerBuilder
+    from bodhi_asgi.server import BodhiServer
+
+
+@asynccontextmanager
+async def listening(builder: "BodhiServerBuilder") -> "AsyncIterator[BodhiServer]":
+    """A server with its HTTP listener, drained and closed on the way out. Raises PortInUse naming the port."""
+    server = await builder.enable_http(True).build()
+    try:
+        yield await server.start()
+    finally:
+        await server.shutdown()
+
+
+async def told_to_stop() -> None:
+    """Return at the first SIGINT or SIGTERM. The second one finds Python's own handlers again and ends at once."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, told.set)
+    try:
+        await told.wait()
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

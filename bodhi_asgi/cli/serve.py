@@ -1,0 +1,61 @@
+"""``bodhi serve``: the server on its own, over HTTP."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from bodhi_asgi.cli.options import Options, shared
+
+if TYPE_CHECKING:
+    from bodhi_asgi.builder import BodhiServerBuilder
+
+LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class ModelName(click.ParamType):
+    """``name=path``."""
+
+    name = "name=path"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split at the first equals sign, with something on both sides."""
+        name, _, path = str(value).partition("=")
+        if not (name and path):
+            self.fail(f"'{value}' is not of the form name=path", param, ctx)
+        return name, path
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="The address to listen on (127.0.0.1 unless set otherwise).")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port (1135 unless set otherwise); 0 takes a free one.")
+@click.option("--model", "models", multiple=True, type=ModelName(), help="Offer a model (repeatable).")
+@click.option("--demo/--no-demo", default=None, help="Whether the embedded demo model is offered.")
+@shared
+@click.pass_obj
+def serve(
+    options: Options, host: str | None, port: int | None, models: tuple[tuple[str, str], ...], demo: bool | None
+) -> None:
+    """Serve models over HTTP until Ctrl-C or SIGTERM."""
+    config = options.settings()
+    set_host, _, set_port = config.bind_address.rpartition(":")
+    if host is not None and ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    address = f"{set_host if host is None else host}:{set_port if port is None else port}"
+    logging.basicConfig(level=config.log_level.upper(), format=LOG_LINE)
+    builder = options.builder(
+        models={**config.models, **dict(models)} if models else None,
+        demo=demo,
+        bind_address=None if address == config.bind_address else address,
+    )
+    asyncio.run(_serve(builder))
+
+
+async def _serve(builder: "BodhiServerBuilder") -> None:
+    from bodhi_asgi.cli.listening import listening, told_to_stop
+
+    async with listening(builder) as server:
+        click.echo(f"Serving on http://{server.address} (Ctrl-C stops)", err=True)
+        await told_to_stop()
+        click.echo("Stopping.", err=True)

@@ -1,0 +1,63 @@
+"""A terminal of our own, with the command line in it: what is typed, what is shown, and when it ends."""
+
+import asyncio
+import os
+import pty
+import tty
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+WAITS_S = 60
+
+
+class Terminal:
+    """One process that believes to have a person in front of it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, screen: int) -> None:
+        self.process = process
+        self._screen = screen
+        self._shown = ""
+        self._more = asyncio.Event()
+        asyncio.get_running_loop().add_reader(screen, self._read)
+
+    def _read(self) -> None:
+        try:
+            self._shown += os.read(self._screen, 65536).decode(errors="replace")
+        except OSError:  # the other side is gone
+            asyncio.get_running_loop().remove_reader(self._screen)
+        self._more.set()
+
+    def type(self, text: str) -> None:
+        os.write(self._screen, text.encode())
+
+    async def shows(self, text: str) -> str:
+        """Wait until ``text`` is shown, and give everything up to its end; what follows is left for the next call."""
+        async with asyncio.timeout(WAITS_S):
+            while text not in self._shown:
+                self._more.clear()
+                await self._more.wait()
+        before, _, self._shown = self._shown.partition(text)
+        return before + text
+
+    async def ended(self) -> int:
+        async with asyncio.timeout(WAITS_S):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def terminal(command: list[str], environment: dict[str, str]) -> AsyncIterator[Terminal]:
+    """``command`` in a terminal without echo; it is killed if it is still there at the end."""
+    screen, keyboard = pty.openpty()
+    tty.setcbreak(keyboard)
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**environment, "TERM": "dumb"}, stdin=keyboard, stdout=keyboard, stderr=keyboard
+    )
+    os.close(keyboard)
+    try:
+        yield Terminal(process, screen)
+    finally:
+        asyncio.get_running_loop().remove_reader(screen)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        os.close(screen)

@@ -1,0 +1,93 @@
+"""Each example runs as its own docstring says, in a process of its own, and a person's request gets an answer."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+QUESTION = {"q": "What is the capital of France?"}
+CHAT = {"model": "demo", "messages": [{"role": "user", "content": QUESTION["q"]}]}
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "BODHI_DATA_DIR": str(tmp_path / "data"), "PYTHONWARNINGS": "default"}
+
+
+@asynccontextmanager
+async def running(app: str, environment: dict[str, str]) -> AsyncIterator[httpx2.AsyncClient]:
+    """The example under uvicorn as a process; it must end cleanly within seconds of SIGTERM."""
+    command = [sys.executable, "-m", "uvicorn", app, "--port", "0", "--lifespan", "on"]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(60):
+            said = ""
+            while (started := re.search(r"running on (http://\S+)", said)) is None:
+                line = await process.stderr.readline()
+                assert line, said
+                said += line.decode()
+        async with httpx2.AsyncClient(base_url=started[1], timeout=60) as client:
+            yield client
+    finally:
+        process.terminate()
+        async with asyncio.timeout(20):
+            _, rest = await process.communicate()
+    assert b"Traceback" not in rest, rest.decode()
+    assert b"Application shutdown complete" in rest, rest.decode()
+
+
+def test_every_example_has_its_test() -> None:
+    tested = {"starlette_app", "fastapi_app", "django_composition", "no_http"}
+    assert {path.stem for path in EXAMPLES} == tested
+
+
+async def test_starlette_view_streams_the_words(environment: dict[str, str]) -> None:
+    async with running("examples.starlette_app:app", environment) as client:
+        answer = await client.get("/ask", params=QUESTION)
+        assert answer.status_code == 200
+        assert answer.text.strip()
+        assert (await client.get("/bodhi/ping")).status_code == 200
+
+
+async def test_fastapi_users_use_what_they_were_granted(environment: dict[str, str]) -> None:
+    async with running("examples.fastapi_app:app", environment) as client:
+        ada, bob = {"X-Session": "ada"}, {"X-Session": "bob"}
+        assert (await client.get("/models", headers=ada)).json() == ["demo"]
+        assert (await client.get("/models", headers=bob)).json() == []
+        reply = await client.post("/bodhi/v1/chat/completions", json=CHAT, headers=ada)
+        assert reply.json()["choices"][0]["message"]["content"].strip()
+        assert (await client.post("/bodhi/v1/chat/completions", json=CHAT, headers=bob)).status_code in (403, 404)
+        assert (await client.post("/bodhi/v1/chat/completions", json=CHAT)).status_code == 401
+
+
+async def test_django_view_and_mounted_server_stand_side_by_side(environment: dict[str, str]) -> None:
+    async with running("examples.django_composition:application", environment) as client:
+        answer = await client.get("/ask", params=QUESTION)
+        assert answer.status_code == 200, answer.text
+        assert answer.text.strip()
+        assert (await client.get("/bodhi/ping")).status_code == 200
+        assert (await client.get("/bodhi/v1/models")).status_code == 401
+
+
+async def test_script_answers_every_question(environment: dict[str, str]) -> None:
+    questions = ["What is the capital of France?", "What is the capital of Italy?"]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "examples/no_http.py", *questions),
+        cwd=ROOT,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(90):
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    lines = output.decode().splitlines()
+    assert [line.startswith(question + " ") for line, question in zip(lines, questions, strict=True)] == [True, True]
