@@ -1,0 +1,1 @@
+"""What has happened, told to whoever wants to know."""

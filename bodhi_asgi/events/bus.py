@@ -1,0 +1,84 @@
+"""A bus within one server: publishing never waits, a slow subscriber loses the oldest events and is told how many."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final, Generic, Self, TypeVar
+
+from bodhi_asgi.events.types import Event
+
+E = TypeVar("E", bound=Event)
+
+BUFFER: Final = 256
+"""Events kept for a subscriber that does not read."""
+
+
+class Subscription(AsyncIterator[E], Generic[E]):
+    """The events of one type, in order, from the moment of subscribing. Ends when it or the bus is closed."""
+
+    def __init__(self, bus: "EventBus", type_: type[E], buffer: int) -> None:
+        self._bus = bus
+        self._type = type_
+        self._events: deque[E] = deque(maxlen=buffer)
+        self._arrived = asyncio.Event()
+        self._closed = False
+        self.lost = 0
+
+    def offer(self, event: Event) -> None:
+        """Take the event if it is of our type."""
+        if not isinstance(event, self._type):
+            return
+        if len(self._events) == self._events.maxlen:
+            self.lost += 1
+        self._events.append(event)
+        self._arrived.set()
+
+    def close(self) -> None:
+        """End the iteration once what is buffered has been read. Idempotent."""
+        self._closed = True
+        self._arrived.set()
+        self._bus.forget(self)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> E:
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._events.popleft()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class EventBus:
+    """Publish to everybody who subscribed. Used from the server's own event loop only."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription[Event]] = set()
+
+    def publish(self, event: Event) -> None:
+        """Tell all subscribers. Inside a transaction, hand this to ``after_commit`` instead of calling it."""
+        for subscription in tuple(self._subscriptions):
+            subscription.offer(event)
+
+    def subscribe(self, type_: type[E], *, buffer: int = BUFFER) -> Subscription[E]:
+        """The events of ``type_`` and its subclasses from now on; use it in a ``with`` or close it."""
+        subscription = Subscription(self, type_, buffer)
+        self._subscriptions.add(subscription)  # type: ignore[arg-type]
+        return subscription
+
+    def forget(self, subscription: object) -> None:
+        """Stop telling ``subscription``."""
+        self._subscriptions.discard(subscription)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """End every subscription."""
+        for subscription in tuple(self._subscriptions):
+            subscription.close()

@@ -1,0 +1,55 @@
+"""The events, past tense, as frozen values. They carry ids, never secrets or prompt text."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The root of all events."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStarted(Event):
+    """Every service is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDraining(Event):
+    """The server takes nothing new and ends its streams."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCreated(Event):
+    """An API token was made by ``owner_id``."""
+
+    token_id: str
+    owner_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUpdated(Event):
+    """An API token has another name or status."""
+
+    token_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked(Event):
+    """An API token is valid no more."""
+
+    token_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoaded(Event):
+    """An engine for ``model`` is ready."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDied(Event):
+    """The engine of ``model`` ended unasked; ``reason`` is its exit status and last words."""
+
+    model: str
+    reason: str

@@ -1,0 +1,1 @@
+"""Meters: what is counted, declared in one place, and its text for Prometheus."""

@@ -1,0 +1,30 @@
+"""Every meter of a server, in one place. Names follow Prometheus: a unit at the end, ``_total`` for counters."""
+
+from bodhi_asgi.metrics.kinds import Counter, Gauge, Histogram, Meter
+
+
+class Meters:
+    """One set per server; nothing is shared between servers or with the host's own metrics."""
+
+    def __init__(self) -> None:
+        self.requests = Counter("bodhi_http_requests_total", "HTTP requests answered.", ("route", "status"))
+        self.request_s = Histogram(
+            "bodhi_http_request_duration_seconds", "Time until the answer was complete.", ("route",)
+        )
+        self.generations = Counter("bodhi_generations_total", "Answers ended, by how.", ("model", "outcome"))
+        self.prompt_tokens = Counter("bodhi_prompt_tokens_total", "Tokens read.", ("model",))
+        self.completion_tokens = Counter("bodhi_completion_tokens_total", "Tokens written.", ("model",))
+        self.first_token_s = Histogram(
+            "bodhi_time_to_first_token_seconds", "Time from the request to its first text.", ("model",)
+        )
+        self.engine_deaths = Counter("bodhi_engine_deaths_total", "Engines that ended unasked.", ("model",))
+        self.engine_running = Gauge("bodhi_engine_running", "Requests that run in an engine.", ("model",))
+        self.engine_waiting = Gauge("bodhi_engine_waiting", "Requests that wait for a slot.", ("model",))
+        self.token_verifications = Counter(
+            "bodhi_token_verifications_total", "API tokens checked, by outcome.", ("outcome",)
+        )
+        self.identities = Counter("bodhi_identities_total", "Callers established, by kind.", ("kind",))
+
+    def all(self) -> list[Meter]:
+        """Every meter, in declared order."""
+        return [meter for meter in vars(self).values() if isinstance(meter, Meter)]

@@ -1,0 +1,1 @@
+"""Settings: one schema, where each value came from, and refusals that name the field."""

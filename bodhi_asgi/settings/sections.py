@@ -1,0 +1,91 @@
+"""The sections of the configuration: one frozen model per family, a description and a range per field."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A group of settings. Unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(Section):
+    """How the database is reached."""
+
+    pool_size: Annotated[int, Field(ge=1, le=64, description="Connections kept open at most.")] = 5
+    timeout_s: Annotated[
+        float, Field(gt=0, le=600, description="Seconds to wait for a connection or a lock before giving up.")
+    ] = 15
+    schema_name: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+            description="PostgreSQL schema for our tables; the default one if unset.",
+        ),
+    ] = None
+
+
+class EngineSettings(Section):
+    """How models are run."""
+
+    isolation: Annotated[
+        Literal["process", "thread"],
+        Field(description="Run each model in a process of its own, or in a thread of the host (scripts and tests)."),
+    ] = "process"
+    runner: Annotated[
+        Literal["llama", "echo", "poison"],
+        Field(description="What computes the tokens: llama.cpp, or one of the two runners that tests use."),
+    ] = "llama"
+    n_ctx: Annotated[
+        int,
+        Field(
+            ge=0, le=1_048_576, description="Tokens of context shared by all slots; 0 takes the model's, at most 8192."
+        ),
+    ] = 0
+    n_batch: Annotated[int, Field(ge=32, le=8192, description="Most tokens computed in one step.")] = 512
+    slots: Annotated[int, Field(ge=1, le=256, description="Most requests that run at the same time.")] = 8
+    threads: Annotated[int, Field(ge=0, le=256, description="Threads of llama.cpp; 0 leaves one core to the host.")] = 0
+    queue_limit: Annotated[
+        int, Field(ge=0, le=10_000, description="Requests that may wait for a slot; more get 429.")
+    ] = 64
+    n_gpu_layers: Annotated[
+        int, Field(ge=-1, le=1000, description="Layers computed on the GPU, for builds that have one; -1 means all.")
+    ] = 0
+    linger_s: Annotated[
+        float, Field(ge=0, le=86_400, description="Seconds an engine process stays after its last client has left.")
+    ] = 10
+    start_timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds an engine may take to start and load its model.")
+    ] = 120
+    request_timeout_s: Annotated[
+        float | None, Field(gt=0, le=86_400, description="Seconds one request may take in all; unset means no limit.")
+    ] = 600
+
+
+class LimitSettings(Section):
+    """How much one request may ask for."""
+
+    body_bytes: Annotated[
+        int, Field(ge=1024, le=256 * 1024 * 1024, description="Most bytes of a request body; more get 413.")
+    ] = 4 * 1024 * 1024
+    messages: Annotated[int, Field(ge=1, le=100_000, description="Most messages in a conversation.")] = 2048
+    stop_strings: Annotated[int, Field(ge=0, le=1024, description="Most stop strings.")] = 16
+    stop_bytes: Annotated[int, Field(ge=1, le=65_536, description="Most bytes of a stop string.")] = 256
+    logit_bias: Annotated[int, Field(ge=0, le=1_000_000, description="Most entries of a logit bias.")] = 1024
+
+
+class TokenSettings(Section):
+    """API tokens."""
+
+    lifetime_days: Annotated[
+        int, Field(ge=1, le=3650, description="Days until a token expires that was created without its own term.")
+    ] = 90
+
+
+class CacheSettings(Section):
+    """Caches in memory."""
+
+    max_entries: Annotated[int, Field(ge=1, le=10_000_000, description="Most entries kept.")] = 10_000
+    ttl_s: Annotated[float, Field(gt=0, le=86_400, description="Seconds an entry is believed.")] = 60
