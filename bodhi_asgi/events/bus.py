@@ -76,7 +76,7 @@ class EventBus:
 
     def forget(self, subscription: object) -> None:
         """Stop telling ``subscription``."""
-        self._subscriptions.discard(subscription)  # type: ignore[arg-type]
+        self._subscriptions.discard(subscription)
 
     def close(self) -> None:
         """End every subscription."""

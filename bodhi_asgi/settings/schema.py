@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from platformdirs import user_data_dir
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from bodhi_asgi.errors import ConfigurationInvalid
 from bodhi_asgi.settings import checks
 from bodhi_asgi.settings.refusal import refusal
 from bodhi_asgi.settings.sections import (
