@@ -138,7 +138,7 @@ class _Place(ABC):
         self.spec = spec
         self.engine = engine
         self._clock = clock
-        self._starting = SingleFlight(self._start)
+        self._starting = SingleFlight(self._start, ended=lambda: EngineStopped("the engines are closed"))
         self._error: BodhiError | None = None
         self._retry_at = 0.0
         self._cool_down_s = FIRST_COOL_DOWN_S

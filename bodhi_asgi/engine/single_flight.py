@@ -9,10 +9,14 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Runs ``work`` in a task of its own: a waiter that is cancelled does not end it for the others."""
+    """Runs ``work`` in a task of its own: a waiter that is cancelled does not end it for the others.
 
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+    ``ended`` makes the error for those who wait when :meth:`cancel` is called.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]], *, ended: Callable[[], Exception]) -> None:
         self._work = work
+        self._ended = ended
         self._task: asyncio.Task[T] | None = None
 
     async def result(self) -> T:
@@ -23,6 +27,8 @@ class SingleFlight(Generic[T]):
             self._task.add_done_callback(self._done)
         task = self._task
         await asyncio.wait([task])
+        if task.cancelled():
+            raise self._ended()
         return task.result()
 
     async def cancel(self) -> None:

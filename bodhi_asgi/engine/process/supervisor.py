@@ -61,7 +61,7 @@ class Supervisor:
         self._on_loaded = on_loaded
         self._on_died = on_died
         self._live: EngineConnection | None = None
-        self._opening = SingleFlight(self._open)
+        self._opening = SingleFlight(self._open, ended=self._stopped)
         self._candidates: dict[str, Candidate] = {}
         self._deaths_in_a_row = 0
         self._reports: set[asyncio.Task[None]] = set()
@@ -85,15 +85,10 @@ class Supervisor:
         elif self._loop is not loop:
             raise RuntimeError("a ProcessEngine belongs to the event loop it was started in; make one for each loop")
         if self.is_closed:
-            raise EngineStopped(f"the engine of the model '{self._spec.name}' is closed")
+            raise self._stopped()
         if self._live is not None:
             return self._live
-        try:
-            return await self._opening.result()
-        except asyncio.CancelledError:
-            if self.is_closed:
-                raise EngineStopped(f"the engine of the model '{self._spec.name}' was closed") from None
-            raise
+        return await self._opening.result()
 
     def served(self) -> None:
         """A request was answered to its end: the engine is well, and the next death is the first again."""
@@ -114,6 +109,9 @@ class Supervisor:
             await asyncio.wait([connection.lost])
         if self._reports:
             await asyncio.wait(self._reports)
+
+    def _stopped(self) -> EngineStopped:
+        return EngineStopped(f"the engine of the model '{self._spec.name}' is closed")
 
     async def _part(self, connection: EngineConnection, *, terminate: bool) -> None:
         if terminate:
