@@ -9,6 +9,7 @@ description fails here.
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
@@ -155,9 +156,39 @@ def accepted_by(model: type[BaseModel]) -> Iterator[str]:
         yield " ".join(ranges) or " or ".join(choices)
 
 
+def events() -> str:
+    from bodhi_asgi.events import types
+
+    found = [kind for kind in vars(types).values() if isinstance(kind, type) and issubclass(kind, types.Event)]
+    rows = (
+        (code(event.__name__), code(", ".join(field.name for field in fields(event))), described(event, event.__name__))
+        for event in found
+        if event is not types.Event
+    )
+    return (
+        "What has happened, as frozen values on the server's bus: `server.services.events`. Events are published\n"
+        "after the transaction that made them has been committed.\n\n" + table(("Event", "Fields", "Meaning"), rows)
+    )
+
+
+def metrics() -> str:
+    from bodhi_asgi.metrics.meters import Meters
+
+    rows = [
+        (code(meter.name), type(meter).__name__.lower(), code(", ".join(meter.labels)), meter.help)
+        for meter in Meters().all()
+    ]
+    return (
+        "`/metrics` gives these in Prometheus' text format, to callers who may read metrics. Durations are in\n"
+        "seconds. Each server counts for itself.\n\n" + table(("Metric", "Kind", "Labels", "Meaning"), rows)
+    )
+
+
 PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "cli": ("Commands", cli),
     "errors": ("Errors", errors),
+    "events": ("Events", events),
+    "metrics": ("Metrics", metrics),
     "settings": ("Settings", settings),
 }
 

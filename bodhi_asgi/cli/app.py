@@ -25,23 +25,16 @@ EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {MEANING[code]
 class Door(click.Group):
     """A group that ends every failure with its exit code and one sentence, and never with a traceback."""
 
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = "bodhi", **extra: Any
     ) -> Any:
-        """Run the command line. With ``standalone_mode`` (as the script does) this leaves the process."""
+        """Run the command line and, unless ``standalone_mode`` is off, leave the process with an exit code."""
         given = list(sys.argv[1:] if args is None else args)
         options = Options()
-        extra["obj"] = options
-        if not standalone_mode:
-            return super().main(given, prog_name or "bodhi", complete_var, False, windows_expand_args, **extra)
+        if not extra.pop("standalone_mode", True):
+            return super().main(given, prog_name, standalone_mode=False, obj=options, **extra)
         try:
-            code = super().main(given, prog_name or "bodhi", complete_var, False, windows_expand_args, **extra)
+            code = super().main(given, prog_name, standalone_mode=False, obj=options, **extra)
         except (Exception, KeyboardInterrupt) as error:
             code = fail(error, as_json=options.as_json or "--json" in given, debug=options.debug)
         sys.exit(int(code or ExitCode.OK))

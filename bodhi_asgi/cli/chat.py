@@ -33,7 +33,7 @@ Ctrl-D   leave"""
 @sampling
 @shared
 @click.pass_obj
-def chat(options: Options, model: str, system: str | None, **given: Any) -> None:
+def chat(options: Options, /, model: str, system: str | None, **given: Any) -> None:
     """Talk with MODEL (the demo model unless you say otherwise). /help lists what can be typed."""
     from anyio.from_thread import start_blocking_portal
 

@@ -1,6 +1,7 @@
 """``bodhi run MODEL PROMPT``: one question, one answer on stdout."""
 
 import asyncio
+import sys
 from typing import Any
 
 import click
@@ -17,10 +18,10 @@ from bodhi_asgi.cli.sampling import fields, sampling
 @sampling
 @printing
 @click.pass_obj
-def run(options: Options, model: str, prompt: str, system: str | None, **given: Any) -> None:
+def run(options: Options, /, model: str, prompt: str, system: str | None, **given: Any) -> None:
     """Ask MODEL the PROMPT and print its answer as it comes. A PROMPT of - is read from stdin."""
     if prompt == "-":
-        prompt = click.get_text_stream("stdin").read()
+        prompt = sys.stdin.read()
     messages = [{"role": "system", "content": system}] if system else []
     request = {"model": model, "messages": [*messages, {"role": "user", "content": prompt}], **fields(given)}
     asyncio.run(_whole(options, request) if options.as_json else _streamed(options, request))

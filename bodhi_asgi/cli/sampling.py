@@ -12,7 +12,7 @@ FIELDS = ("max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "stop"
 
 def sampling(command: Command) -> Command:
     """Add ``--max-tokens``, ``--temperature`` and their like. The server checks the ranges, as it does for HTTP."""
-    for option in (
+    decorators: tuple[Callable[[Command], Command], ...] = (
         click.option("--stop", multiple=True, metavar="TEXT", help="End the answer before this text (repeatable)."),
         click.option("--seed", type=int, help="Draw the same answer again."),
         click.option("--min-p", type=float, help="Drop tokens less likely than this share of the likeliest."),
@@ -20,8 +20,9 @@ def sampling(command: Command) -> Command:
         click.option("--top-p", type=float, help="Draw from the likeliest tokens of this total probability."),
         click.option("--temperature", type=float, help="0 always takes the likeliest token."),
         click.option("--max-tokens", type=int, help="The longest answer."),
-    ):
-        command = option(command)
+    )
+    for decorator in decorators:
+        command = decorator(command)
     return command
 
 

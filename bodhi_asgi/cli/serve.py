@@ -14,29 +14,25 @@ if TYPE_CHECKING:
 LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-class ModelName(click.ParamType):
-    """``name=path``."""
-
-    name = "name=path"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Split at the first equals sign, with something on both sides."""
-        name, _, path = str(value).partition("=")
+def _named(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """``name=path`` texts as a mapping, split at the first equals sign."""
+    pairs = [(value, *value.partition("=")) for value in values]
+    for value, name, _, path in pairs:
         if not (name and path):
-            self.fail(f"'{value}' is not of the form name=path", param, ctx)
-        return name, path
+            raise click.BadParameter(f"'{value}' is not of the form name=path", context, parameter)
+    return {name: path for _, name, _, path in pairs}
 
 
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="The address to listen on (127.0.0.1 unless set otherwise).")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port (1135 unless set otherwise); 0 takes a free one.")
-@click.option("--model", "models", multiple=True, type=ModelName(), help="Offer a model (repeatable).")
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME=PATH", callback=_named, help="Offer a model (repeatable)."
+)
 @click.option("--demo/--no-demo", default=None, help="Whether the embedded demo model is offered.")
 @shared
 @click.pass_obj
-def serve(
-    options: Options, host: str | None, port: int | None, models: tuple[tuple[str, str], ...], demo: bool | None
-) -> None:
+def serve(options: Options, host: str | None, port: int | None, models: dict[str, str], demo: bool | None) -> None:
     """Serve models over HTTP until Ctrl-C or SIGTERM."""
     config = options.settings()
     set_host, _, set_port = config.bind_address.rpartition(":")
@@ -45,7 +41,7 @@ def serve(
     address = f"{set_host if host is None else host}:{set_port if port is None else port}"
     logging.basicConfig(level=config.log_level.upper(), format=LOG_LINE)
     builder = options.builder(
-        models={**config.models, **dict(models)} if models else None,
+        models={**config.models, **models} if models else None,
         demo=demo,
         bind_address=None if address == config.bind_address else address,
     )
