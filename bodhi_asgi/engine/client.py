@@ -82,7 +82,7 @@ class ProcessEngine:
         """Run one request; see :meth:`~bodhi_asgi.engine.types.Engine.submit`."""
         mark = fingerprint(self._spec, work.request)
         ends_at = None if work.deadline_s is None else self._clock.monotonic() + work.deadline_s
-        alone = False
+        alone = is_announced = False
         for _ in range(MOST_TRIES):
             self._quarantine.check(mark)
             connection = await self._supervisor.connection()
@@ -98,8 +98,11 @@ class ProcessEngine:
                         raise chunk.error
                     if chunk.is_final:
                         self._supervisor.served()
-                    delivered = True
-                    yield Delta(chunk.text, chunk.finish, chunk.usage)
+                    # Without text it only says that the engine has taken the request: once is enough.
+                    if chunk.is_final or chunk.text or not is_announced:
+                        delivered = delivered or chunk.text != ""
+                        is_announced = True
+                        yield Delta(chunk.text, chunk.finish, chunk.usage)
                     if chunk.is_final:
                         return
             except ConnectionLost as lost:

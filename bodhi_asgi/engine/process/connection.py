@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
@@ -185,9 +185,8 @@ class EngineConnection(asyncio.Protocol):
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if peer_uid(transport.get_extra_info("socket")) != os.getuid():
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        if peer_uid(self._transport.get_extra_info("socket")) != os.getuid():
             self._break("the engine's socket is served by another user")
 
     def data_received(self, data: bytes) -> None:

@@ -8,7 +8,6 @@ import ctypes
 import os
 import resource
 import sys
-import threading
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +15,6 @@ _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
 _OOM_SCORE: Final = "500"
-
-_STACKS: Final = (1 << 30, 1 << 28, 1 << 26)
 
 
 def harden() -> None:
@@ -30,22 +27,3 @@ def harden() -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def widen_stacks() -> int:
-    """Give threads started from now on the largest stack that works, in bytes; 0 when only the system's own does.
-
-    Tokenizers of llama.cpp recurse once per character: 26,000 repeated letters overflow 8 MiB, 2 million fit 1 GiB.
-    The memory is reserved, not used.
-    """
-    for size in _STACKS:
-        try:
-            threading.stack_size(size)
-            probe = threading.Thread(target=bool, name="stack-probe")
-            probe.start()
-            probe.join()
-        except (RuntimeError, ValueError):
-            continue
-        return size
-    threading.stack_size(0)
-    return 0

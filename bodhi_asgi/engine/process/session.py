@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import secrets
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from bodhi_asgi import __version__
 from bodhi_asgi.engine.process.frames import FrameInvalid, FrameReader, Message, encode
@@ -65,12 +65,11 @@ class Session(asyncio.Protocol):
         self._handshake: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if peer_uid(transport.get_extra_info("socket")) != os.getuid():
-            transport.abort()
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        if peer_uid(self._transport.get_extra_info("socket")) != os.getuid():
+            self._transport.abort()
             return
-        self._handshake = asyncio.get_running_loop().call_later(HANDSHAKE_S, transport.abort)
+        self._handshake = asyncio.get_running_loop().call_later(HANDSHAKE_S, self._transport.abort)
         self.send({"op": "challenge", "nonce": self._nonce, "protocol": PROTOCOL_VERSION, "version": __version__})
 
     def data_received(self, data: bytes) -> None:
@@ -121,7 +120,8 @@ class Session(asyncio.Protocol):
             case "ping" | "stats" | "describe":
                 self.send({**self._server.answer(operation), "id": _number(message["id"])})
             case "bye":
-                self.send({"op": "bye", "leaving": self._leave()})
+                number = _number(message["id"])
+                self.send({"op": "bye", "id": number, "leaving": self._leave()})
                 self.close()
             case _:
                 raise ValueError("an unknown operation")

@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 
 from bodhi_asgi.engine.process.election import take_lock
 from bodhi_asgi.engine.process.runtime import EnginePaths, spec_key
-from bodhi_asgi.engine.types import ModelSpec
+from bodhi_asgi.engine.types import Engine, ModelSpec, Work
+from bodhi_asgi.ids import new_id
+from bodhi_asgi.messages import GenerateRequest, TextPrompt
 
 
 async def wait_until(fact: Callable[[], bool], timeout_s: float = 10.0) -> None:
@@ -26,5 +30,34 @@ def is_free(lock: Path) -> bool:
     return True
 
 
+async def nothing_is_left(runtime_dir: Path) -> None:
+    """Every engine has gone, and every child that was one has been waited for."""
+    await wait_until(lambda: all(is_free(lock) for lock in runtime_dir.glob("*.lock")))
+    await wait_until(lambda: not [thread for thread in threading.enumerate() if "bodhi-engine" in thread.name])
+
+
 def paths_of(runtime_dir: Path, spec: ModelSpec) -> EnginePaths:
     return EnginePaths(runtime_dir, spec_key(spec))
+
+
+ECHO = ModelSpec("echo", "nowhere", runner="echo", n_ctx=4096, slots=8)
+POISON = ModelSpec("poison", "nowhere", runner="poison", n_ctx=4096, slots=8)
+LONG = "word " * 600
+"""More pieces of text than a reader has credits for, so that an unread answer stands still in the middle."""
+
+
+def work(text: str = "one two three", *, max_tokens: int | None = None, spec: ModelSpec = ECHO) -> Work:
+    """A request under a new id."""
+    return Work(new_id(), GenerateRequest(spec.name, TextPrompt(text), max_tokens=max_tokens))
+
+
+async def answer(engine: Engine, asked: Work) -> str:
+    """The whole text of an answer that ends well."""
+    pieces = []
+    async with aclosing(engine.submit(asked)) as deltas:
+        async for delta in deltas:
+            pieces.append(delta.text)
+            if delta.finish is not None:
+                assert delta.usage is not None
+                return "".join(pieces)
+    raise AssertionError("an answer without its final word")

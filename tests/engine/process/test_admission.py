@@ -42,6 +42,24 @@ def test_a_suspect_that_ends_or_is_cancelled_lets_the_next_one_in() -> None:
     assert entered == ["s1", "s3"]
 
 
+def test_a_suspect_that_has_waited_long_enters_beside_those_that_have_shown_text() -> None:
+    admission, entered = door()
+    admission.arrive("long", alone=False)
+    admission.arrive("silent", alone=False)
+    admission.arrive("suspect", alone=True)
+    admission.arrive("next suspect", alone=True)
+    admission.prove("long")
+    assert admission.is_held_up
+    admission.hurry()
+    assert entered == ["long", "silent"]
+    admission.prove("silent")
+    assert entered == ["long", "silent", "suspect"]
+    assert not admission.is_held_up
+    admission.prove("suspect")
+    assert entered == ["long", "silent", "suspect"]
+    assert admission.is_held_up
+
+
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(["arrive", "prove", "leave"])), max_size=60))
 def test_a_suspect_is_never_let_in_beside_another_and_everyone_gets_in_at_last(
     moves: list[tuple[bool, str]],

@@ -1,0 +1,241 @@
+"""The engine process: a socket in the main thread, the engine loop in a thread of its own, and its own life.
+
+It holds the lock already. It serves whoever proves to be of the house, tells every host when the model stands or why it
+does not, and leaves in order when its last host has been gone for that host's linger time, or on SIGTERM.
+"""
+
+import asyncio
+import faulthandler
+import hashlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from bodhi_asgi import __version__
+from bodhi_asgi.engine.errors import ModelLoadFailed
+from bodhi_asgi.engine.process import election, hardening, last_words
+from bodhi_asgi.engine.process.frames import Message
+from bodhi_asgi.engine.process.plain import from_plain
+from bodhi_asgi.engine.process.protocol import PROTOCOL_VERSION, error_to_plain
+from bodhi_asgi.engine.process.runtime import EnginePaths
+from bodhi_asgi.engine.process.session import Session
+from bodhi_asgi.engine.process.traffic import Traffic
+from bodhi_asgi.engine.types import ModelFacts, ModelSpec, Work
+from bodhi_asgi.errors import BodhiError
+
+EXIT_LOAD_FAILED: Final = 18
+EXIT_LOOP_FAILED: Final = 19
+EXIT_STOP_HUNG: Final = 20
+
+FIRST_HOST_S: Final = 10.0
+"""How long an engine waits for its first host, should that one live and not come."""
+
+STOP_S: Final = 10.0
+
+LOG_CHECK_S: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def serve(order: dict[str, Any], tether: int) -> int:
+    """Serve one model until nobody needs it. Returns the exit code.
+
+    ``tether`` is a pipe whose other end is held by the host that ordered the engine, until that host has joined.
+    """
+    paths = EnginePaths(Path(order["directory"]), order["key"])
+    launch = order["launch"]
+    hardening.harden()
+    os.chdir(paths.directory)
+    os.dup2(last_words.open_log(paths.log), 2)
+    last_words.begin_launch(launch)
+    faulthandler.enable(file=2)
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    secret = election.new_secret(paths.secret)
+    listener = election.listen(paths.socket)
+    spec = from_plain(ModelSpec, order["spec"])
+    code = asyncio.run(EngineProcess(spec=spec, paths=paths, secret=secret, launch=launch).run(listener, tether))
+    if code == EXIT_STOP_HUNG:
+        # A thread that hangs inside the engine would keep the interpreter from ending.
+        os._exit(code)
+    return code
+
+
+class EngineProcess:
+    """Between the sessions of the hosts and the engine loop."""
+
+    def __init__(self, *, spec: ModelSpec, paths: EnginePaths, secret: bytes, launch: str) -> None:
+        self.secret = secret
+        self.key = paths.key
+        self.launch = launch
+        self._spec = spec
+        self._paths = paths
+        self._sessions: set[Session] = set()
+        self._sessions_ever = 0
+        self._has_been_joined = False
+        self._traffic: Traffic | None = None
+        self._outcome: Message | None = None
+        self._leave_timer: asyncio.TimerHandle | None = None
+
+    async def run(self, listener: socket.socket, tether: int) -> int:
+        """Serve until it is time to leave. Returns the exit code."""
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._end, 0)
+        server = await self._loop.create_unix_server(self._new_session, sock=listener)
+        self._announce(None)
+        self._leave_in(FIRST_HOST_S)
+        self._loop.add_reader(tether, self._tether_cut, tether)
+        tasks = [self._loop.create_task(self._load()), self._loop.create_task(self._keep_log_bounded())]
+        try:
+            code = await self._ended
+        finally:
+            for task in tasks:
+                task.cancel()
+        for path in (self._paths.socket, self._paths.ready, self._paths.secret):
+            path.unlink(missing_ok=True)
+        server.close()
+        for session in list(self._sessions):
+            if code == 0:
+                session.send({"op": "leaving"})
+            session.close()
+        return code if await self._stop_engine() else EXIT_STOP_HUNG
+
+    async def _stop_engine(self) -> bool:
+        """Whether the engine loop came to its end; a call that hangs inside the engine keeps it from that."""
+        if self._traffic is None:
+            return True
+        stopping = threading.Thread(target=self._traffic.engine.stop, name="engine-stop", daemon=True)
+        stopping.start()
+        await asyncio.to_thread(stopping.join, STOP_S)
+        return not stopping.is_alive()
+
+    # -- life
+
+    def _end(self, code: int) -> None:
+        if not self._ended.done():
+            self._ended.set_result(code)
+
+    def _tether_cut(self, tether: int) -> None:
+        self._loop.remove_reader(tether)
+        os.close(tether)
+        if not self._has_been_joined:
+            self._end(0)
+
+    def _leave_in(self, seconds: float) -> None:
+        self._leave_timer = self._loop.call_later(seconds, self._leave)
+
+    def _leave(self) -> None:
+        failed = self._outcome is not None and self._outcome["op"] == "failed"
+        self._end(EXIT_LOAD_FAILED if failed else 0)
+
+    async def _load(self) -> None:
+        try:
+            traffic = self._traffic = Traffic(self._spec, failed=lambda: self._end(EXIT_LOOP_FAILED))
+            traffic.engine.start()
+            facts = await asyncio.wrap_future(traffic.engine.ready)
+        except BodhiError as error:
+            self._fail(error)
+        except Exception as error:
+            log.exception("the model could not be loaded")
+            self._fail(ModelLoadFailed(f"the model '{self._spec.name}' could not be loaded: {type(error).__name__}"))
+        else:
+            self._announce(facts)
+            self._tell({"op": "facts", "facts": facts})
+
+    def _fail(self, error: BodhiError) -> None:
+        log.error("%s", error.message)
+        self._tell({"op": "failed", "error": error_to_plain(error)})
+        if self._sessions:
+            self._end(EXIT_LOAD_FAILED)
+
+    def _tell(self, outcome: Message) -> None:
+        self._outcome = outcome
+        for session in self._sessions:
+            session.send(outcome)
+
+    def _announce(self, facts: ModelFacts | None) -> None:
+        election.announce(
+            self._paths.ready,
+            {
+                "pid": os.getpid(),
+                "launch": self.launch,
+                "started_at": time.time(),
+                "version": __version__,
+                "protocol": PROTOCOL_VERSION,
+                "model": self._spec.name,
+                "is_loaded": facts is not None,
+                "size_bytes": facts.size_bytes if facts is not None else 0,
+                "secret_sha256": hashlib.sha256(self.secret).hexdigest(),
+            },
+        )
+
+    async def _keep_log_bounded(self) -> None:
+        while True:
+            await asyncio.sleep(LOG_CHECK_S)
+            last_words.keep_bounded(self.launch)
+
+    # -- what sessions ask
+
+    def _new_session(self) -> Session:
+        self._sessions_ever += 1
+        return Session(self, self._sessions_ever)
+
+    def joined(self, session: Session) -> None:
+        if self._leave_timer is not None:
+            self._leave_timer.cancel()
+        self._has_been_joined = True
+        self._sessions.add(session)
+        if self._outcome is not None:
+            session.send(self._outcome)
+            if self._outcome["op"] == "failed":
+                self._end(EXIT_LOAD_FAILED)
+
+    def left(self, session: Session) -> bool:
+        self._sessions.discard(session)
+        if self._traffic is not None:
+            self._traffic.cancel_all(session)
+        if self._sessions:
+            return False
+        if session.linger_s <= 0:
+            self._end(0)
+            return True
+        self._leave_in(session.linger_s)
+        return False
+
+    def submit(self, session: Session, request_id: int, work: Work, *, alone: bool) -> None:
+        self._standing().submit(session, request_id, work, alone=alone)
+
+    def cancel(self, session: Session, request_id: int) -> None:
+        self._standing().cancel(session, request_id)
+
+    def credit(self, session: Session, request_id: int, chunks: int) -> None:
+        self._standing().credit(session, request_id, chunks)
+
+    def _standing(self) -> Traffic:
+        if self._traffic is None or self._outcome is None or self._outcome["op"] != "facts":
+            raise ValueError("a request before the model stands")
+        return self._traffic
+
+    def answer(self, operation: str) -> Message:
+        traffic = self._standing()
+        match operation:
+            case "ping":
+                return {"op": "pong", "progress": traffic.engine.progress}
+            case "stats":
+                return {"op": "stats", "stats": traffic.engine.stats()}
+        return {
+            "op": "description",
+            "pid": os.getpid(),
+            "launch": self.launch,
+            "spec": self._spec,
+            "hosts": len(self._sessions),
+            "requests": traffic.under_way,
+            "progress": traffic.engine.progress,
+        }

@@ -1,0 +1,40 @@
+"""A slow reader stops its own answer and no other."""
+
+import asyncio
+from contextlib import AsyncExitStack, aclosing
+
+from bodhi_asgi.engine.process.protocol import CREDITS
+from tests.engine.process.conftest import MakeEngine
+from tests.engine.process.support import ECHO, LONG, answer, work
+
+
+async def test_seven_streams_proceed_beside_a_stalled_one_which_then_goes_on(make_engine: MakeEngine) -> None:
+    engine = make_engine(ECHO)
+    await engine.start()
+    async with asyncio.timeout(30), AsyncExitStack() as stack:
+        stalled = await stack.enter_async_context(aclosing(engine.submit(work(LONG))))
+        pieces = [(await anext(stalled)).text]
+        others = await asyncio.gather(*(answer(engine, work(LONG)) for _ in range(7)))
+        assert len(set(others)) == 1
+        stats = await engine.stats()
+        assert (stats.running, stats.slots_used) == (1, 1)
+        assert stats.completion_tokens < 7 * 600 + 3 * CREDITS
+        pieces += [delta.text async for delta in stalled]
+    assert "".join(pieces) == others[0]
+
+
+async def test_a_stalled_stream_that_is_closed_frees_its_slot(make_engine: MakeEngine) -> None:
+    engine = make_engine(ECHO)
+    async with aclosing(engine.submit(work(LONG))) as stalled:
+        await anext(stalled)
+        assert (await engine.stats()).running == 1
+    async with asyncio.timeout(5):
+        while (await engine.stats()).running:
+            await asyncio.sleep(0.01)
+    assert (await engine.stats()).slots_used == 0
+
+
+async def test_a_long_answer_is_read_whole_and_in_order(make_engine: MakeEngine) -> None:
+    engine = make_engine(ECHO)
+    text = " ".join(str(number) for number in range(300))
+    assert await answer(engine, work(text)) == await answer(engine, work(text))
