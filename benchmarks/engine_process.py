@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
-from bodhi_asgi.engine.engine import ThreadEngine
 
 from bodhi_asgi.engine.client import ProcessEngine
+from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Prompt, Role, Sampling, TextPrompt

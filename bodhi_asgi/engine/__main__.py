@@ -1,7 +1,8 @@
 """``python -m bodhi_asgi.engine DESCRIPTOR``: one engine process. Hosts start it; nobody types this.
 
 The order (which model, in which runtime directory) is read from an inherited pipe, so that it stands in no argument
-list; the pipe stays open, and its end tells that the host that started this process is gone. The lock is taken first thing, before anything heavy is imported: most candidates of a rush end right there.
+list; the pipe stays open, and its end tells that the host that started this process is gone. The lock is taken first
+thing, before anything heavy is imported: most candidates of a rush end right there.
 """
 
 import json
