@@ -46,6 +46,12 @@ class DeadlineExceeded(Unavailable):
     code = "deadline_exceeded"
 
 
+class WorkCancelled(Unavailable):
+    """The request was cancelled by whoever submitted it."""
+
+    code = "cancelled"
+
+
 class RequestQuarantined(Quarantined):
     """This very request has ended an engine twice."""
 

@@ -1,0 +1,119 @@
+"""The engine in a thread of the host: for scripts, notebooks and tests. A crash of the model is a crash of the host.
+
+One call into the event loop per step carries the chunks of all requests. A reader that falls behind pauses its own
+sequence and nobody else's.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from bodhi_asgi.engine.errors import EngineStopped
+from bodhi_asgi.engine.loop import EngineLoop
+from bodhi_asgi.engine.runner import make_runner
+from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, Work
+from bodhi_asgi.errors import NotStarted
+from bodhi_asgi.messages import Delta
+
+UNREAD_LIMIT: Final = 32
+"""Chunks that may wait for a reader before its sequence is paused; it goes on when half of them have been read."""
+
+
+class Mailbox:
+    """The chunks of one request between the engine and its reader."""
+
+    def __init__(self) -> None:
+        self.chunks: deque[Chunk] = deque()
+        self.is_paused = False
+        self._arrived = asyncio.Event()
+
+    def put(self, chunk: Chunk) -> None:
+        self.chunks.append(chunk)
+        self._arrived.set()
+
+    async def get(self) -> Chunk:
+        while not self.chunks:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self.chunks.popleft()
+
+
+class ThreadEngine:
+    """One model in a thread named ``bodhi-engine-<model>``; it belongs to the event loop that started it."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._mailboxes: dict[str, Mailbox] = {}
+        self._engine: EngineLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
+
+    async def start(self) -> ModelFacts:
+        """Load the model in its thread. Idempotent. Raises ModelLoadFailed, MissingDependency, EngineStopped."""
+        self._refuse_when_closed()
+        if self._engine is None:
+            engine = EngineLoop(make_runner(self._spec), self._spec, self._deliver)
+            self._loop = asyncio.get_running_loop()
+            self._engine = engine
+            engine.start()
+        return await asyncio.shield(asyncio.wrap_future(self._engine.ready))
+
+    async def submit(self, work: Work) -> AsyncGenerator[Delta]:
+        """Run one request; see :class:`~bodhi_asgi.engine.types.Engine`."""
+        self._refuse_when_closed()
+        engine = self._engine
+        if engine is None or self._loop is not asyncio.get_running_loop():
+            raise NotStarted("the engine is not started in this event loop")
+        mailbox = self._mailboxes[work.id] = Mailbox()
+        engine.submit(work)
+        is_over = False
+        try:
+            while not is_over:
+                chunk = await mailbox.get()
+                is_over = chunk.is_final
+                if chunk.error is not None:
+                    raise chunk.error
+                if mailbox.is_paused and len(mailbox.chunks) <= UNREAD_LIMIT // 2:
+                    mailbox.is_paused = False
+                    engine.resume(work.id)
+                yield Delta(chunk.text, chunk.finish, chunk.usage)
+        finally:
+            del self._mailboxes[work.id]
+            if not is_over:
+                engine.cancel(work.id)
+
+    async def stats(self) -> EngineStats:
+        return self._engine.stats() if self._engine is not None else EngineStats(slots_total=self._spec.slots)
+
+    async def aclose(self) -> None:
+        """End all work with EngineStopped and unload. Idempotent."""
+        self._is_closed = True
+        if self._engine is not None:
+            await asyncio.to_thread(self._engine.stop)
+
+    def _deliver(self, chunks: list[Chunk]) -> None:
+        """Called in the engine's thread."""
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(self._post, chunks)
+        except RuntimeError:
+            # The event loop is closed, and with it everybody who could read.
+            for chunk in chunks:
+                if not chunk.is_final and self._engine is not None:
+                    self._engine.cancel(chunk.work_id)
+
+    def _post(self, chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            mailbox = self._mailboxes.get(chunk.work_id)
+            if mailbox is None:
+                continue
+            mailbox.put(chunk)
+            if len(mailbox.chunks) >= UNREAD_LIMIT and not mailbox.is_paused and not chunk.is_final:
+                mailbox.is_paused = True
+                assert self._engine is not None
+                self._engine.pause(chunk.work_id)
+
+    def _refuse_when_closed(self) -> None:
+        if self._is_closed:
+            raise EngineStopped("the engine is closed")

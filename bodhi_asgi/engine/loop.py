@@ -1,0 +1,267 @@
+"""The engine's own thread: take what came in, plan a step, run it, deliver what came of it; sleep when there is
+nothing.
+
+Only this loop touches the scheduler and the runner. Everybody else leaves a note in the inbox, and every submitted
+request gets its final word, whatever happens.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from bodhi_asgi.engine.errors import ContextLengthExceeded, EngineLost, EngineStopped, ModelLoadFailed
+from bodhi_asgi.engine.pace import Pace
+from bodhi_asgi.engine.plan import StepPlan
+from bodhi_asgi.engine.runner import Runner
+from bodhi_asgi.engine.scheduler import Scheduler
+from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, Work
+from bodhi_asgi.errors import BodhiError
+from bodhi_asgi.messages import ChatPrompt, Prompt
+
+log = logging.getLogger(__name__)
+
+STACK_BYTES: Final = 1 << 30
+"""The tokenizer recurses once per character of an unbroken run; virtual memory is all that this costs."""
+
+MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
+MAX_BYTES_PER_TOKEN: Final = 16
+
+Deliver: TypeAlias = Callable[[list[Chunk]], None]
+
+_stack_size = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancel:
+    work_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    work_id: str
+    is_paused: bool
+
+
+_Note: TypeAlias = "Work | _Cancel | _Pause"
+
+
+class EngineLoop:
+    """Runs one model. ``deliver`` is called from the engine's thread, once per step, with all chunks of the step."""
+
+    def __init__(self, runner: Runner, spec: ModelSpec, deliver: Deliver) -> None:
+        self._runner = runner
+        self._spec = spec
+        self._deliver = deliver
+        self._inbox: deque[_Note] = deque()
+        self._wake = threading.Condition()
+        self._is_stopping = False
+        self._scheduler: Scheduler | None = None
+        self._in_prefill: frozenset[str] = frozenset()
+        self._pace = Pace()
+        self._thread: threading.Thread | None = None
+        self.ready: Future[ModelFacts] = Future()
+        self.progress = 0
+        """Grows with every step and every prompt taken in; stands still when the model hangs."""
+
+    def start(self) -> None:
+        """Load the model in the engine's thread; :attr:`ready` has its facts or the reason why not."""
+        thread = threading.Thread(target=self._main, name=f"bodhi-engine-{self._spec.name}", daemon=True)
+        # The size is a setting of the process, so it is set for this one start and put back.
+        with _stack_size:
+            before = threading.stack_size(STACK_BYTES)
+            try:
+                thread.start()
+            finally:
+                threading.stack_size(before)
+        self._thread = thread
+
+    def submit(self, work: Work) -> None:
+        """Run a request; its chunks are delivered, the last one final. Thread-safe."""
+        with self._wake:
+            if not self._is_stopping:
+                self._inbox.append(work)
+                self._wake.notify()
+                return
+        self._deliver([Chunk(work.id, error=EngineStopped("the engine is stopping"))])
+
+    def cancel(self, work_id: str) -> None:
+        """End a request, stopping its prompt in the middle of a step if need be. Thread-safe."""
+        self._leave(_Cancel(work_id))
+        if work_id in self._in_prefill:
+            self._runner.interrupt()
+
+    def pause(self, work_id: str) -> None:
+        """Keep a request from running; it keeps its slot. Thread-safe."""
+        self._leave(_Pause(work_id, is_paused=True))
+
+    def resume(self, work_id: str) -> None:
+        """Let a paused request run on. Thread-safe."""
+        self._leave(_Pause(work_id, is_paused=False))
+
+    def stop(self) -> None:
+        """End everything with EngineStopped, unload, and wait for the thread. Idempotent, thread-safe."""
+        with self._wake:
+            self._is_stopping = True
+            self._wake.notify()
+        self._runner.interrupt()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def stats(self) -> EngineStats:
+        """A snapshot; what still stands in the inbox is not in it."""
+        scheduler = self._scheduler
+        if scheduler is None:
+            return EngineStats(slots_total=self._spec.slots)
+        return scheduler.stats()
+
+    # -- the engine's thread
+
+    def _main(self) -> None:
+        try:
+            facts = self._runner.load(lambda: not self._is_stopping)
+            self._scheduler = Scheduler(
+                self._runner.vocabulary,
+                slots=self._spec.slots,
+                n_ctx=facts.n_ctx,
+                n_batch=self._spec.n_batch,
+                queue_limit=self._spec.queue_limit,
+            )
+        except BaseException as error:
+            failure = error if isinstance(error, BodhiError) else ModelLoadFailed(_unexpected("load", error))
+            failure.__cause__ = error if failure is not error else None
+            self._close(failure)
+            self.ready.set_exception(failure)
+            return
+        self.ready.set_result(facts)
+        reason: BodhiError = EngineStopped("the engine is stopping")
+        try:
+            self._work(self._scheduler, facts)
+        except BaseException as error:
+            log.exception("the engine's runner failed", extra={"model": self._spec.name})
+            reason = EngineLost(_unexpected("step", error))
+        finally:
+            self._close(reason)
+
+    def _work(self, scheduler: Scheduler, facts: ModelFacts) -> None:
+        while self._take_in(scheduler, facts):
+            self._send(scheduler.expire(time.monotonic()))
+            plan = scheduler.schedule(self._pace.prefill_limit)
+            self._free_samplers(scheduler)
+            if plan is not None:
+                self._step(scheduler, plan)
+
+    def _step(self, scheduler: Scheduler, plan: StepPlan) -> None:
+        self._in_prefill = scheduler.prefilling(plan)
+        began = time.monotonic()
+        result = self._runner.run(plan)
+        self._pace.measured(plan, time.monotonic() - began)
+        self._in_prefill = frozenset()
+        self.progress += 1
+        self._send(scheduler.apply(plan, result))
+        self._free_samplers(scheduler)
+
+    def _take_in(self, scheduler: Scheduler, facts: ModelFacts) -> bool:
+        """Read the inbox, sleeping while there is nothing to do. False when it is time to stop."""
+        with self._wake:
+            while not self._inbox and not self._is_stopping and scheduler.is_idle:
+                scheduler.check()
+                self._wake.wait(self._until_deadline(scheduler))
+                if not self._inbox and self._until_deadline(scheduler) == 0:
+                    break
+            if self._is_stopping:
+                return False
+            notes = list(self._inbox)
+            self._inbox.clear()
+        cancelled = {note.work_id for note in notes if isinstance(note, _Cancel)}
+        for note in notes:
+            if isinstance(note, Work):
+                # A request whose client has left already is not worth tokenising.
+                if note.id not in cancelled:
+                    self._admit(scheduler, facts, note)
+            elif isinstance(note, _Cancel):
+                self._send(scheduler.cancel(note.work_id))
+            else:
+                scheduler.set_paused(note.work_id, paused=note.is_paused)
+        return True
+
+    def _admit(self, scheduler: Scheduler, facts: ModelFacts, work: Work) -> None:
+        try:
+            check_size(work.request.prompt, work.request.max_tokens, facts.n_ctx)
+            tokens = self._runner.vocabulary.encode(work.request.prompt)
+            if len(tokens) >= facts.n_ctx:
+                raise ContextLengthExceeded(
+                    f"the prompt has {len(tokens)} tokens, and the context holds {facts.n_ctx} with the answer",
+                    param="messages",
+                    prompt_tokens=len(tokens),
+                    n_ctx=facts.n_ctx,
+                )
+            deadline_at_s = None if work.deadline_s is None else time.monotonic() + work.deadline_s
+            sequence = scheduler.add(work, tokens, deadline_at_s)
+        except BodhiError as error:
+            self._send([Chunk(work.id, error=error)])
+            return
+        try:
+            self._runner.begin(sequence.number, work.request.sampling)
+        except BodhiError as error:
+            self._send(scheduler.refuse(sequence, error))
+            return
+        self.progress += 1
+        # An empty chunk says that the request is taken, so that a door can send its headers.
+        self._send([Chunk(work.id)])
+
+    def _free_samplers(self, scheduler: Scheduler) -> None:
+        for number in scheduler.ended_samplers():
+            self._runner.end(number)
+
+    def _until_deadline(self, scheduler: Scheduler) -> float | None:
+        at_s = scheduler.next_deadline_s
+        return None if at_s is None else max(0.0, at_s - time.monotonic())
+
+    def _close(self, reason: BodhiError) -> None:
+        with self._wake:
+            self._is_stopping = True
+            left = [note for note in self._inbox if isinstance(note, Work)]
+            self._inbox.clear()
+        scheduler = self._scheduler
+        if scheduler is not None:
+            self._send(scheduler.stop(reason))
+        self._send([Chunk(work.id, error=reason) for work in left])
+        self._runner.unload()
+
+    def _send(self, chunks: list[Chunk]) -> None:
+        if chunks:
+            self._deliver(chunks)
+
+    def _leave(self, note: _Note) -> None:
+        with self._wake:
+            self._inbox.append(note)
+            self._wake.notify()
+
+
+def check_size(prompt: Prompt, max_tokens: int | None, n_ctx: int) -> None:
+    """Refuse what cannot fit before it is tokenised: a tokenizer's cost and depth grow with unbroken text.
+
+    Raises ContextLengthExceeded naming the size and the limit.
+    """
+    if max_tokens is not None and max_tokens > n_ctx:
+        raise ContextLengthExceeded(
+            f"'max_tokens' is {max_tokens}, and the context holds {n_ctx} tokens", param="max_tokens", n_ctx=n_ctx
+        )
+    texts = [m.content for m in prompt.messages] if isinstance(prompt, ChatPrompt) else [prompt.text]
+    size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    limit = min(MAX_PROMPT_BYTES, MAX_BYTES_PER_TOKEN * n_ctx)
+    if size > limit:
+        raise ContextLengthExceeded(
+            f"the prompt has {size} bytes; a context of {n_ctx} tokens takes at most {limit}",
+            param="messages",
+            n_ctx=n_ctx,
+        )
+
+
+def _unexpected(what: str, error: BaseException) -> str:
+    return f"the model failed to {what}: {type(error).__name__}"

@@ -1,0 +1,55 @@
+"""One step of the engine as values: what to compute, and what came of it.
+
+The scheduler makes a plan, a runner carries it out, the scheduler applies the result. Slots are KV sequence ids.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Tokens of one sequence: ``tokens`` go to positions ``position…`` of ``slot``.
+
+    With ``wants_token`` the last of them is followed by a new token, drawn by ``sampler``.
+    """
+
+    slot: int
+    sampler: int
+    position: int
+    tokens: tuple[int, ...]
+    wants_token: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """Everything of one step: first ``clear`` the cells of these slots, then compute the rows in one batch."""
+
+    rows: tuple[Row, ...]
+    clear: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the batch has."""
+        return sum(len(row.tokens) for row in self.rows)
+
+    @property
+    def prefill_tokens(self) -> int:
+        """How many of them belong to rows of more than one token."""
+        return sum(len(row.tokens) for row in self.rows if len(row.tokens) > 1)
+
+
+class StepOutcome(StrEnum):
+    """How a step went."""
+
+    DONE = "done"
+    ABORTED = "aborted"  # interrupted; no row counts as computed
+    NO_CELLS = "no_cells"  # the KV cache is full; no row counts as computed
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """The new token of each slot whose row wanted one."""
+
+    outcome: StepOutcome = StepOutcome.DONE
+    tokens: dict[int, int] = field(default_factory=dict)

@@ -1,0 +1,73 @@
+"""What computes tokens, as the engine sees it: a vocabulary, and a machine that carries out plans.
+
+Everything here is called from the engine's own thread, except :meth:`Runner.interrupt`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bodhi_asgi.engine.plan import StepPlan, StepResult
+from bodhi_asgi.engine.types import ModelFacts, ModelSpec
+from bodhi_asgi.messages import Prompt, Sampling
+
+
+class Vocabulary(Protocol):
+    """Between text and tokens."""
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """The prompt's tokens, rendered by the model's chat template. Raises PromptInvalid."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """A token's text in UTF-8, possibly a part of a character."""
+        ...
+
+    def ends(self, token: int) -> bool:
+        """Whether the token ends the model's turn."""
+        ...
+
+
+class Runner(Protocol):
+    """A loaded model."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:
+        """Load the model, giving up when ``is_wanted`` turns false. Raises ModelLoadFailed with the reason."""
+        ...
+
+    def begin(self, sampler: int, sampling: Sampling) -> None:
+        """Make a sampler under this number. Raises Invalid for options the model cannot honour."""
+        ...
+
+    def end(self, sampler: int) -> None:
+        """Free the sampler."""
+        ...
+
+    def run(self, plan: StepPlan) -> StepResult:
+        """Carry out a plan. An exception means that the runner is broken for good."""
+        ...
+
+    def interrupt(self) -> None:
+        """Stop the step that is being computed, if it can be stopped. Called from any thread."""
+        ...
+
+    def unload(self) -> None:
+        """Release everything. Idempotent."""
+        ...
+
+
+def make_runner(spec: ModelSpec) -> Runner:
+    """The runner that ``spec`` names. Raises MissingDependency when it needs an extra that is not installed."""
+    if spec.runner == "llama":
+        from bodhi_asgi.engine.runners.llama import LlamaRunner
+
+        return LlamaRunner(spec)
+    if spec.runner == "poison":
+        from bodhi_asgi.engine.runners.poison import PoisonRunner
+
+        return PoisonRunner(spec)
+    from bodhi_asgi.engine.runners.echo import EchoRunner
+
+    return EchoRunner(spec)

@@ -1,0 +1,1 @@
+"""What computes tokens: llama.cpp, a deterministic echo, and one that misbehaves on request."""

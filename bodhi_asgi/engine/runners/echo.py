@@ -1,0 +1,113 @@
+"""A deterministic runner without a model: it says the last message again, word by word.
+
+It keeps what each slot has been given and refuses a plan that a real KV cache could not carry out, so that a mistake of
+the scheduler is an error here and not a strange answer there.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from bodhi_asgi.engine.errors import PromptInvalid
+from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.types import ModelFacts, ModelSpec
+from bodhi_asgi.messages import ChatPrompt, Prompt, Role, Sampling
+
+DEFAULT_N_CTX: Final = 2048
+PIECES: Final = re.compile(r"\s*\S{1,8}|\s+$")
+END: Final = 0
+SAY: Final = 1
+SAID: Final = 2
+MARKS: Final = (b"", b"", b"")
+MAX_VOCABULARY: Final = 1_000_000
+
+
+class EchoVocabulary:
+    """Words as they come; the first three tokens mark the end of a turn and the span to be said again."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = list(MARKS)
+        self._tokens: dict[bytes, int] = {}
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        if not isinstance(prompt, ChatPrompt):
+            return [SAY, *self._words(prompt.text), SAID]
+        spoken = [message for message in prompt.messages if message.role is Role.USER]
+        if not spoken:
+            raise PromptInvalid("the conversation has no message of the role 'user'", param="messages")
+        before = [
+            word for message in prompt.messages if message is not spoken[-1] for word in self._words(message.content)
+        ]
+        return [*before, SAY, *self._words(spoken[-1].content), SAID]
+
+    def piece(self, token: int) -> bytes:
+        return self._pieces[token]
+
+    def ends(self, token: int) -> bool:
+        return token == END
+
+    def _words(self, text: str) -> list[int]:
+        return [self._token(piece.encode("utf-8", "replace")) for piece in PIECES.findall(text)]
+
+    def _token(self, piece: bytes) -> int:
+        token = self._tokens.get(piece)
+        if token is None:
+            if len(self._pieces) >= MAX_VOCABULARY:
+                return len(MARKS)  # a full vocabulary says its first word for every new one
+            token = self._tokens[piece] = len(self._pieces)
+            self._pieces.append(piece)
+        return token
+
+
+class EchoRunner:
+    """Says the last message of the user again."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._n_ctx = spec.n_ctx or DEFAULT_N_CTX
+        self._cells: dict[int, list[int]] = {}
+        self._samplers: set[int] = set()
+        self.vocabulary: EchoVocabulary = EchoVocabulary()
+
+    def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:  # noqa: ARG002
+        return ModelFacts(n_ctx=self._n_ctx, n_vocab=MAX_VOCABULARY, description="echo")
+
+    def begin(self, sampler: int, sampling: Sampling) -> None:  # noqa: ARG002
+        self._samplers.add(sampler)
+
+    def end(self, sampler: int) -> None:
+        self._samplers.remove(sampler)
+
+    def run(self, plan: StepPlan) -> StepResult:
+        for slot in plan.clear:
+            self._cells.pop(slot)
+        if sum(map(len, self._cells.values())) + plan.tokens > self._n_ctx:
+            return StepResult(StepOutcome.NO_CELLS)
+        return StepResult(tokens={row.slot: self._next(row) for row in plan.rows if self._compute(row)})
+
+    def interrupt(self) -> None:
+        """A step is over before anybody could interrupt it."""
+
+    def unload(self) -> None:
+        self._cells.clear()
+
+    def _compute(self, row: Row) -> bool:
+        cells = self._cells.setdefault(row.slot, [])
+        assert row.position == len(cells), f"slot {row.slot} has {len(cells)} cells; the plan says {row.position}"
+        assert row.sampler in self._samplers, f"sampler {row.sampler} is gone"
+        cells.extend(row.tokens)
+        return row.wants_token
+
+    def _next(self, row: Row) -> int:
+        cells = self._cells[row.slot]
+        said = _last(cells, SAID)
+        words = cells[_last(cells[:said], SAY) + 1 : said]
+        done = self._said(cells)
+        return words[done] if done < len(words) else END
+
+    def _said(self, cells: list[int]) -> int:
+        """How many tokens of the answer stand in a slot's cells."""
+        return len(cells) - 1 - _last(cells, SAID) if SAID in cells else 0
+
+
+def _last(cells: list[int], token: int) -> int:
+    return len(cells) - 1 - cells[::-1].index(token)

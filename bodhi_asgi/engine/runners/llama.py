@@ -1,0 +1,283 @@
+"""llama.cpp through the low-level bindings: the only file that imports ``llama_cpp``.
+
+llama.cpp ends the process on plain misuse, so every call here is one whose arguments were checked before: no more
+tokens than the batch holds, no token drawn from an index without logits, samplers freed before the context and the
+context before the model. Signatures are those of the pinned version; a test guards them.
+"""
+
+import ctypes
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import llama_cpp
+import numpy as np
+
+from bodhi_asgi.engine import sampler as steps
+from bodhi_asgi.engine.errors import ModelLoadFailed
+from bodhi_asgi.engine.plan import StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.runners.gguf_check import check_file
+from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
+from bodhi_asgi.engine.threads import thread_count
+from bodhi_asgi.engine.types import ModelFacts, ModelSpec
+from bodhi_asgi.errors import Invalid
+from bodhi_asgi.messages import Sampling
+
+log = logging.getLogger("bodhi_asgi.engine.llama")
+
+MAX_DEFAULT_N_CTX: Final = 8192
+CTX_MULTIPLE: Final = 256
+DECODED: Final = 0
+NO_CELLS: Final = 1
+ABORTED: Final = 2
+LEVELS: Final = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+META_BYTES: Final = 512
+
+
+class LlamaRunner:
+    """One model with one context; a slot is a sequence id in a unified KV cache."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._model: Any = None
+        self._context: Any = None
+        self._memory: Any = None
+        self._vocabulary: LlamaVocabulary | None = None
+        self._samplers: dict[int, Any] = {}
+        self._is_interrupted = False
+        # ctypes frees a callback that nobody references, and llama.cpp would call into nothing.
+        self._abort_callback = llama_cpp.ggml_abort_callback(lambda _: self._is_interrupted)
+        self._batch: Batch | None = None
+
+    @property
+    def vocabulary(self) -> LlamaVocabulary:
+        assert self._vocabulary is not None, "the model is not loaded"
+        return self._vocabulary
+
+    def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:
+        path = check_file(self._spec.path)
+        _initialise()
+        _last_error.clear()
+        params = llama_cpp.llama_model_default_params()
+        progress = llama_cpp.llama_progress_callback(lambda _, __: is_wanted())
+        set_fields(params, n_gpu_layers=self._spec.n_gpu_layers, progress_callback=progress)
+        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        if not self._model:
+            reason = "the load was cancelled" if not is_wanted() else _reason()
+            raise ModelLoadFailed(f"the model '{self._spec.name}' cannot be loaded: {reason}", model=self._spec.name)
+        try:
+            return self._open_context()
+        except BaseException:
+            self.unload()
+            raise
+
+    def begin(self, sampler: int, sampling: Sampling) -> None:
+        n_vocab = len(self.vocabulary)
+        outside = [token for token, _ in sampling.logit_bias if token >= n_vocab]
+        if outside:
+            raise Invalid(
+                f"'logit_bias' names the token {outside[0]}; this model's tokens end at {n_vocab - 1}",
+                param="logit_bias",
+            )
+        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+        for step in steps.chain(sampling):
+            llama_cpp.llama_sampler_chain_add(chain, _native(step, n_vocab))
+        self._samplers[sampler] = chain
+
+    def end(self, sampler: int) -> None:
+        llama_cpp.llama_sampler_free(self._samplers.pop(sampler))
+
+    def run(self, plan: StepPlan) -> StepResult:
+        self._is_interrupted = False
+        for slot in plan.clear:
+            llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        if not plan.rows:
+            return StepResult()
+        assert self._batch is not None
+        outputs = self._batch.fill(plan)
+        code = llama_cpp.llama_decode(self._context, self._batch.native)
+        if code == DECODED:
+            return StepResult(tokens={slot: self._draw(sampler, index) for slot, sampler, index in outputs})
+        # Some of the batch may have been computed: take every row back to where it was.
+        for row in plan.rows:
+            llama_cpp.llama_memory_seq_rm(self._memory, row.slot, row.position, -1)
+        if code == ABORTED:
+            return StepResult(StepOutcome.ABORTED)
+        if code == NO_CELLS:
+            return StepResult(StepOutcome.NO_CELLS)
+        raise RuntimeError(f"llama_decode failed with {code}: {_reason()}")
+
+    def interrupt(self) -> None:
+        self._is_interrupted = True
+
+    def unload(self) -> None:
+        for chain in self._samplers.values():
+            llama_cpp.llama_sampler_free(chain)
+        self._samplers.clear()
+        if self._context:
+            llama_cpp.llama_free(self._context)
+        if self._model:
+            llama_cpp.llama_model_free(self._model)
+        self._context = self._model = self._memory = self._vocabulary = None
+
+    def _draw(self, sampler: int, index: int) -> int:
+        return int(llama_cpp.llama_sampler_sample(self._samplers[sampler], self._context, index))
+
+    def _open_context(self) -> ModelFacts:
+        wanted = self._spec.n_ctx or min(llama_cpp.llama_model_n_ctx_train(self._model), MAX_DEFAULT_N_CTX)
+        threads = thread_count(self._spec.threads)
+        params = llama_cpp.llama_context_default_params()
+        set_fields(
+            params,
+            n_ctx=max(CTX_MULTIPLE, -(-wanted // CTX_MULTIPLE) * CTX_MULTIPLE),
+            n_batch=self._spec.n_batch,
+            n_ubatch=self._spec.n_batch,
+            n_seq_max=self._spec.slots,
+            n_threads=threads,
+            n_threads_batch=threads,
+            kv_unified=True,
+            no_perf=True,
+            abort_callback=self._abort_callback,
+        )
+        self._context = llama_cpp.llama_init_from_model(self._model, params)
+        if not self._context:
+            raise ModelLoadFailed(
+                f"the model '{self._spec.name}' has no room for its context: {_reason()}", model=self._spec.name
+            )
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._batch = Batch(self._spec.n_batch)
+        metadata = _metadata(self._model)
+        self._vocabulary = LlamaVocabulary(self._model, metadata)
+        return ModelFacts(
+            n_ctx=llama_cpp.llama_n_ctx(self._context),
+            n_vocab=len(self._vocabulary),
+            size_bytes=llama_cpp.llama_model_size(self._model),
+            description=_text(partial(llama_cpp.llama_model_desc, self._model)),
+            metadata=metadata,
+        )
+
+
+class Batch:
+    """The arrays of a ``llama_batch``, owned by us and filled through numpy; one sequence per token."""
+
+    def __init__(self, size: int) -> None:
+        self._token = np.zeros(size, np.int32)
+        self._position = np.zeros(size, np.int32)
+        self._sequences = np.ones(size, np.int32)
+        self._slot = np.zeros(size, np.int32)
+        self._logits = np.zeros(size, np.int8)
+        pointer = ctypes.POINTER(llama_cpp.llama_seq_id)
+        address = self._slot.ctypes.data
+        self._slots = (pointer * size)(
+            *(ctypes.cast(address + index * self._slot.itemsize, pointer) for index in range(size))
+        )
+        self.native = llama_cpp.llama_batch()
+        self.native.token = self._token.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
+        self.native.pos = self._position.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
+        self.native.n_seq_id = self._sequences.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self.native.seq_id = ctypes.cast(self._slots, ctypes.POINTER(pointer))
+        self.native.logits = self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+
+    def fill(self, plan: StepPlan) -> list[tuple[int, int, int]]:
+        """Lay out the rows; returns ``(slot, sampler, index of its logits)`` of those that want a token."""
+        outputs = []
+        end = 0
+        for row in plan.rows:
+            begin, end = end, end + len(row.tokens)
+            assert end <= len(self._token), "more tokens than the batch holds"
+            self._token[begin:end] = row.tokens
+            self._position[begin:end] = range(row.position, row.position + len(row.tokens))
+            self._slot[begin:end] = row.slot
+            self._logits[begin:end] = 0
+            if row.wants_token:
+                self._logits[end - 1] = 1
+                outputs.append((row.slot, row.sampler, end - 1))
+        self.native.n_tokens = end
+        return outputs
+
+
+def set_fields(struct: Any, **values: Any) -> None:
+    """Set fields of a parameter struct. ctypes takes unknown names without a word; here they are an error."""
+    names = {name for name, _ in struct._fields_}
+    for name, value in values.items():
+        if name not in names:
+            raise AttributeError(f"{type(struct).__name__} has no field '{name}'")
+        setattr(struct, name, value)
+
+
+def _native(step: steps.Step, n_vocab: int) -> Any:
+    match step:
+        case steps.LogitBias(pairs):
+            biases = (llama_cpp.llama_logit_bias * len(pairs))(*pairs)
+            return llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(pairs), biases)
+        case steps.TopK(k):
+            return llama_cpp.llama_sampler_init_top_k(k)
+        case steps.Penalties(last_n, repeat, frequency, presence):
+            return llama_cpp.llama_sampler_init_penalties(n_vocab, last_n, repeat, frequency, presence)
+        case steps.Typical(p):
+            return llama_cpp.llama_sampler_init_typical(p, 1)
+        case steps.TopP(p):
+            return llama_cpp.llama_sampler_init_top_p(p, 1)
+        case steps.MinP(p):
+            return llama_cpp.llama_sampler_init_min_p(p, 1)
+        case steps.Temperature(t):
+            return llama_cpp.llama_sampler_init_temp(t)
+        case steps.Greedy():
+            return llama_cpp.llama_sampler_init_greedy()
+        case steps.Draw(seed):
+            return llama_cpp.llama_sampler_init_dist(seed)
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    found = {}
+    for index in range(llama_cpp.llama_model_meta_count(model)):
+        key = _text(partial(llama_cpp.llama_model_meta_key_by_index, model, index))
+        found[key] = _text(partial(llama_cpp.llama_model_meta_val_str_by_index, model, index))
+    return found
+
+
+def _text(read: Callable[[Any, int], int]) -> str:
+    """Text that llama.cpp writes into a buffer, asked for again when the first buffer was too small."""
+    buffer = ctypes.create_string_buffer(META_BYTES)
+    size = read(buffer, META_BYTES)
+    if size >= META_BYTES:
+        buffer = ctypes.create_string_buffer(size + 1)
+        read(buffer, size + 1)
+    return buffer.value.decode(errors="replace")
+
+
+# -- the library itself: once per process, because its log is one for all models
+
+_once = threading.Lock()
+_is_initialised = False
+_last_error: list[str] = []
+
+
+def _on_log(level: int, text: bytes, _: Any) -> None:
+    line = text.decode(errors="replace").strip()
+    severity = LEVELS.get(level, logging.DEBUG)
+    if severity >= logging.ERROR and line:
+        del _last_error[:-3]
+        _last_error.append(line)
+    # llama.cpp calls ordinary reports errors; what matters is raised by us with its text.
+    if line:
+        log.debug("%s", line)
+
+
+# Referenced for the life of the process: llama.cpp keeps calling it.
+_log_callback: Final = llama_cpp.llama_log_callback(_on_log)
+
+
+def _reason() -> str:
+    return "; ".join(_last_error[-2:]) or "llama.cpp gave no reason"
+
+
+def _initialise() -> None:
+    global _is_initialised
+    with _once:
+        if not _is_initialised:
+            llama_cpp.llama_log_set(_log_callback, None)
+            llama_cpp.llama_backend_init()
+            _is_initialised = True

@@ -1,0 +1,94 @@
+"""The vocabulary of a loaded llama.cpp model: rendering, tokenising, pieces.
+
+Text of a template may contain control tokens, text of people may not: what the template marks as theirs is tokenised
+with the control tokens switched off.
+"""
+
+import ctypes
+from typing import Any, Final
+
+import llama_cpp
+
+from bodhi_asgi.engine.errors import PromptInvalid
+from bodhi_asgi.engine.templates import ChatTemplate, Fence
+from bodhi_asgi.messages import ChatPrompt, Prompt
+
+PIECE_BYTES: Final = 256
+CONTROL: Final = 8
+"""``LLAMA_TOKEN_ATTR_CONTROL``."""
+
+
+class LlamaVocabulary:
+    """Tokens of one model. Lives as long as the model and no longer."""
+
+    def __init__(self, model: Any, metadata: dict[str, str]) -> None:
+        self._vocab = llama_cpp.llama_model_get_vocab(model)
+        self._size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
+        self._pieces: list[bytes | None] = [None] * self._size
+        self._buffer = ctypes.create_string_buffer(PIECE_BYTES)
+        self._ends = frozenset(t for t in range(self._size) if llama_cpp.llama_vocab_is_eog(self._vocab, t))
+        self._fence = Fence(self._control_texts())
+        self._template = ChatTemplate(
+            metadata.get("tokenizer.chat_template"),
+            bos_token=self._special(llama_cpp.llama_vocab_bos(self._vocab)),
+            eos_token=self._special(llama_cpp.llama_vocab_eos(self._vocab)),
+        )
+
+    def __len__(self) -> int:
+        return self._size
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        if isinstance(prompt, ChatPrompt):
+            return self._tokens(self._template.render(prompt.messages, self._fence))
+        return self._tokenize(prompt.text.encode("utf-8", "replace"), add_special=True, parse_special=False)
+
+    def piece(self, token: int) -> bytes:
+        piece = self._pieces[token]
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token)
+        return piece
+
+    def ends(self, token: int) -> bool:
+        return token in self._ends
+
+    def _tokens(self, rendered: str) -> list[int]:
+        """Rendered text as tokens, span by span. A template that writes the begin token itself gets no second one."""
+        tokens: list[int] = []
+        for text, is_fenced in self._fence.spans(rendered):
+            tokens += self._tokenize(
+                text.encode("utf-8", "replace"), add_special=not tokens, parse_special=not is_fenced
+            )
+        bos = llama_cpp.llama_vocab_bos(self._vocab)
+        if tokens[:2] == [bos, bos]:
+            del tokens[0]
+        if not tokens:
+            raise PromptInvalid("the model's chat template made an empty prompt of the messages", param="messages")
+        return tokens
+
+    def _tokenize(self, text: bytes, *, add_special: bool, parse_special: bool) -> list[int]:
+        room = len(text) + 2
+        buffer = (llama_cpp.llama_token * room)()
+        count = llama_cpp.llama_tokenize(self._vocab, text, len(text), buffer, room, add_special, parse_special)
+        if count < 0:
+            # A negative count is the room it needs.
+            buffer = (llama_cpp.llama_token * -count)()
+            count = llama_cpp.llama_tokenize(self._vocab, text, len(text), buffer, -count, add_special, parse_special)
+        return list(buffer[:count])
+
+    def _read_piece(self, token: int) -> bytes:
+        size = llama_cpp.llama_token_to_piece(self._vocab, token, self._buffer, PIECE_BYTES, 0, False)
+        if size < 0:
+            larger = ctypes.create_string_buffer(-size)
+            size = llama_cpp.llama_token_to_piece(self._vocab, token, larger, -size, 0, False)
+            return larger.raw[:size]
+        return self._buffer.raw[:size]
+
+    def _control_texts(self) -> list[str]:
+        vocab = self._vocab
+        control = (t for t in range(self._size) if llama_cpp.llama_vocab_get_attr(vocab, t) & CONTROL)
+        return [text for text in map(self._special, control) if text]
+
+    def _special(self, token: int) -> str:
+        if token < 0:
+            return ""
+        return (llama_cpp.llama_vocab_get_text(self._vocab, token) or b"").decode(errors="replace")

@@ -1,0 +1,91 @@
+"""A runner that misbehaves on request, for the tests of whatever has to survive it.
+
+A last message ``poison: <deed>`` says how, as soon as its first token is due: ``segv``, ``abort``, ``exit0``, ``hang``,
+``raise``, ``sleep <seconds>``, ``garbage-frame`` and ``half-frame`` (said on every socket of the process before it
+ends). ``poison: later <deed>`` waits for the fourth token. Anything else is an ordinary echo.
+"""
+
+import ctypes
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Final
+
+from bodhi_asgi.engine.plan import StepPlan, StepResult
+from bodhi_asgi.engine.runners.echo import EchoRunner, EchoVocabulary
+from bodhi_asgi.engine.types import ModelSpec
+from bodhi_asgi.messages import ChatPrompt, Prompt
+
+COMMAND: Final = "poison: "
+LATER: Final = "later "
+TOKENS_BEFORE_LATER: Final = 3
+HALF_FRAME: Final = b"\x00\x00\x00\x40{"
+GARBAGE: Final = b"\xff" * 64
+
+
+class PoisonRunner(EchoRunner):
+    """Echo, until a prompt says otherwise."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.vocabulary: PoisonVocabulary = PoisonVocabulary()
+
+    def run(self, plan: StepPlan) -> StepResult:
+        for row in plan.rows:
+            cells = [*self._cells.get(row.slot, ()), *row.tokens]
+            deed = next((self.vocabulary.deeds[token] for token in cells if token in self.vocabulary.deeds), "")
+            is_later = deed.startswith(LATER)
+            if deed and (not is_later or self._said(cells) >= TOKENS_BEFORE_LATER):
+                commit(deed.removeprefix(LATER))
+        return super().run(plan)
+
+
+class PoisonVocabulary(EchoVocabulary):
+    """Words, and the deeds that some prompts ask for under the first of their words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deeds: dict[int, str] = {}
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        tokens = super().encode(prompt)
+        text = prompt.messages[-1].content if isinstance(prompt, ChatPrompt) else prompt.text
+        if text.startswith(COMMAND):
+            mark = self._token(text.encode())
+            self.deeds[mark] = text.removeprefix(COMMAND)
+            return [mark, *tokens]
+        return tokens
+
+
+def commit(deed: str) -> None:
+    """Do it."""
+    word, _, argument = deed.partition(" ")
+    match word:
+        case "segv":
+            ctypes.string_at(0)
+        case "abort":
+            os.abort()
+        case "exit0":
+            os._exit(0)
+        case "hang":
+            while True:
+                time.sleep(3600)
+        case "sleep":
+            time.sleep(float(argument))
+        case "raise":
+            raise RuntimeError("the poison runner was told to fail")
+        case "garbage-frame" | "half-frame":
+            say_on_every_socket(GARBAGE if word == "garbage-frame" else HALF_FRAME)
+            os._exit(1)
+
+
+def say_on_every_socket(data: bytes) -> None:
+    """Write to every connected local socket of this process, around whoever owns it."""
+    for entry in Path("/dev/fd").iterdir():
+        try:
+            with socket.socket(fileno=os.dup(int(entry.name))) as connection:
+                if connection.family is socket.AF_UNIX:
+                    connection.send(data)
+        except OSError:
+            continue

@@ -1,0 +1,255 @@
+"""What the next step computes: continuous batching as plain arithmetic, without a clock and without a thread.
+
+Every step gives each running sequence its one token first, then fills the batch with pieces of waiting prompts, so
+that a long prompt never stops the others for longer than one piece. When cells run out, the youngest sequence gives
+its own back and waits again. Everything that is added ends in exactly one final chunk.
+"""
+
+from typing import Final
+
+from bodhi_asgi.engine.errors import (
+    ContextLengthExceeded,
+    DeadlineExceeded,
+    EngineBusy,
+    EngineStopped,
+    WorkCancelled,
+)
+from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.queue import FairQueue
+from bodhi_asgi.engine.runner import Vocabulary
+from bodhi_asgi.engine.sequence import Sequence
+from bodhi_asgi.engine.slots import SlotTable
+from bodhi_asgi.engine.types import Chunk, EngineStats, Work
+from bodhi_asgi.errors import BodhiError
+
+RETRY_AFTER_S: Final = 1.0
+
+
+class Scheduler:
+    """Sequences between the queue and the slots. Only the engine's loop calls it."""
+
+    def __init__(self, vocabulary: Vocabulary, *, slots: int, n_ctx: int, n_batch: int, queue_limit: int) -> None:
+        self._vocabulary = vocabulary
+        self._n_ctx = n_ctx
+        self._n_batch = n_batch
+        self._queue_limit = queue_limit
+        self._queue: FairQueue[Sequence] = FairQueue()
+        self._slots = SlotTable(slots, n_ctx)
+        self._running: list[Sequence] = []  # oldest first
+        self._sequences: dict[str, Sequence] = {}
+        self._next_number = 0
+        self._ended: list[int] = []
+        self._steps = 0
+        self._prompt_tokens = 0
+        self._completion_tokens = 0
+
+    def add(self, work: Work, tokens: list[int], deadline_at_s: float | None = None) -> Sequence:
+        """Stand in line. A request that finds a free slot is never refused. Raises EngineBusy."""
+        waiting = len(self._queue)
+        if waiting >= self._queue_limit + self._slots.slots_total - self._slots.slots_used:
+            raise EngineBusy(
+                f"{waiting} requests are waiting already, and no more than {self._queue_limit} may; try again later",
+                retry_after_s=RETRY_AFTER_S,
+                waiting=waiting,
+            )
+        sequence = Sequence(self._next_number, work, tokens, deadline_at_s)
+        self._queue.put(work.owner, sequence)
+        self._next_number += 1
+        self._sequences[work.id] = sequence
+        return sequence
+
+    def refuse(self, sequence: Sequence, error: BodhiError) -> list[Chunk]:
+        """End a sequence that was added and cannot begin; it has no sampler."""
+        chunk = self._fail(sequence, error)
+        self._ended.remove(sequence.number)
+        return [chunk]
+
+    def prefilling(self, plan: StepPlan) -> frozenset[str]:
+        """The requests whose prompts a plan computes: what is worth interrupting when they are cancelled."""
+        numbers = {row.sampler for row in plan.rows if len(row.tokens) > 1}
+        return frozenset(sequence.work.id for sequence in self._running if sequence.number in numbers)
+
+    def cancel(self, work_id: str) -> list[Chunk]:
+        """End a request whose client has gone. Unknown ids are over already."""
+        sequence = self._sequences.get(work_id)
+        if sequence is None:
+            return []
+        return [self._fail(sequence, WorkCancelled("the request was cancelled"))]
+
+    def set_paused(self, work_id: str, *, paused: bool) -> None:
+        """Keep a sequence from running while its reader is slow; it keeps its slot and cells."""
+        sequence = self._sequences.get(work_id)
+        if sequence is not None:
+            sequence.is_paused = paused
+
+    def expire(self, now_s: float) -> list[Chunk]:
+        """End what has passed its deadline."""
+        late = [s for s in self._sequences.values() if s.deadline_at_s is not None and s.deadline_at_s <= now_s]
+        error = "the request took longer than it may; the answer is not complete"
+        return [self._fail(sequence, DeadlineExceeded(error)) for sequence in late]
+
+    def stop(self, error: BodhiError | None = None) -> list[Chunk]:
+        """End everything."""
+        reason = error or EngineStopped("the engine is stopping")
+        return [self._fail(sequence, reason) for sequence in tuple(self._sequences.values())]
+
+    def schedule(self, prefill_limit: int) -> StepPlan | None:
+        """The next step, or None when there is nothing to compute.
+
+        ``prefill_limit`` bounds the tokens of prompts in a step in which others wait for their next token.
+        """
+        rows = self._decode_rows()
+        budget = self._n_batch - len(rows)
+        rows += self._prefill_rows(min(budget, prefill_limit) if rows else budget)
+        # Room is made at the cost of the youngest, which may have had its row already.
+        running = {sequence.number for sequence in self._running}
+        rows = [row for row in rows if row.sampler in running]
+        clear = self._slots.to_clear()
+        return StepPlan(tuple(rows), clear) if rows or clear else None
+
+    def apply(self, plan: StepPlan, result: StepResult) -> list[Chunk]:
+        """Take what came of a plan. Sequences that have ended since then are skipped."""
+        if result.outcome is StepOutcome.NO_CELLS:
+            return self._without_cells()
+        if result.outcome is StepOutcome.ABORTED:
+            return []
+        self._steps += 1
+        by_slot = {sequence.slot: sequence for sequence in self._running}
+        chunks = []
+        for row in plan.rows:
+            sequence = by_slot.get(row.slot)
+            if sequence is None or sequence.number != row.sampler:
+                continue
+            sequence.computed += len(row.tokens)
+            if row.wants_token:
+                chunks.append(self._accept(sequence, result.tokens[row.slot]))
+        return [chunk for chunk in chunks if chunk is not None]
+
+    def ended_samplers(self) -> list[int]:
+        """Samplers of sequences that have ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs and nothing waits, or only what is paused."""
+        return all(sequence.is_paused for sequence in self._running) and not self._can_admit()
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When :meth:`expire` next has something to do."""
+        return min((s.deadline_at_s for s in self._sequences.values() if s.deadline_at_s is not None), default=None)
+
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            running=len(self._running),
+            waiting=len(self._queue),
+            slots_used=self._slots.slots_used,
+            slots_total=self._slots.slots_total,
+            cells_used=self._slots.cells_used,
+            steps=self._steps,
+            prompt_tokens=self._prompt_tokens,
+            completion_tokens=self._completion_tokens,
+        )
+
+    def check(self) -> None:
+        """Raise AssertionError unless slots, cells and sequences agree."""
+        self._slots.check()
+        assert self._slots.slots_used == len(self._running), "a slot without a sequence, or the reverse"
+        assert len(self._sequences) == len(self._running) + len(self._queue), "a sequence neither runs nor waits"
+
+    # -- planning
+
+    def _decode_rows(self) -> list[Row]:
+        rows: list[Row] = []
+        for sequence in tuple(self._running):
+            if sequence.slot is None or sequence.pending != 1 or sequence.is_paused:
+                continue
+            if not self._make_room(sequence, 1):
+                continue
+            rows.append(self._hold_row(sequence, 1))
+        return rows
+
+    def _prefill_rows(self, budget: int) -> list[Row]:
+        rows: list[Row] = []
+        for sequence in tuple(self._running):
+            wants = sequence.slot is not None and sequence.pending > 1 and not sequence.is_paused
+            if wants and budget > 0 and self._make_room(sequence, 1):
+                budget -= self._prefill(sequence, budget, rows)
+        while budget > 0 and self._can_admit():
+            sequence = self._queue.pop()
+            sequence.slot = self._slots.take()
+            self._running.append(sequence)
+            budget -= self._prefill(sequence, budget, rows)
+        return rows
+
+    def _prefill(self, sequence: Sequence, budget: int, rows: list[Row]) -> int:
+        size = min(budget, sequence.pending, self._slots.cells_free)
+        if size <= 0:
+            return 0
+        rows.append(self._hold_row(sequence, size))
+        return size
+
+    def _can_admit(self) -> bool:
+        """Whether the next in line fits without taking cells from those who run; alone, it always fits."""
+        following = self._queue.peek()
+        if following is None or not self._slots.has_free_slot:
+            return False
+        owed = sum(max(0, sequence.pending) for sequence in self._running)
+        return not self._running or len(following.tokens) + owed < self._slots.cells_free
+
+    def _hold_row(self, sequence: Sequence, size: int) -> Row:
+        assert sequence.slot is not None
+        self._slots.hold(sequence.slot, sequence.computed + size)
+        return sequence.row(size)
+
+    def _make_room(self, sequence: Sequence, cells: int) -> bool:
+        """Take cells from the youngest until ``sequence`` can have its own; False when it had to give way itself."""
+        while self._slots.cells_free < cells:
+            youngest = self._running[-1]
+            self._preempt(youngest)
+            if youngest is sequence:
+                return False
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        """Give cells and slot back and wait again; what was generated stays and is computed anew."""
+        self._release(sequence)
+        sequence.computed = 0
+        self._queue.put_back(sequence.work.owner, sequence)
+
+    def _without_cells(self) -> list[Chunk]:
+        """The runner found no cells although ours add up: let the youngest wait, or end the only one there is."""
+        youngest = self._running[-1]
+        if len(self._running) > 1:
+            self._preempt(youngest)
+            return []
+        return [self._fail(youngest, ContextLengthExceeded("the context is used up before the answer is complete"))]
+
+    # -- endings
+
+    def _accept(self, sequence: Sequence, token: int) -> Chunk | None:
+        chunk = sequence.accept(token, self._vocabulary, self._n_ctx)
+        if chunk is not None and chunk.is_final:
+            self._end(sequence)
+        return chunk
+
+    def _fail(self, sequence: Sequence, error: BodhiError) -> Chunk:
+        self._end(sequence)
+        return Chunk(sequence.work.id, error=error)
+
+    def _end(self, sequence: Sequence) -> None:
+        del self._sequences[sequence.work.id]
+        self._ended.append(sequence.number)
+        self._prompt_tokens += sequence.prompt_tokens
+        self._completion_tokens += sequence.generated
+        if sequence.slot is None:
+            self._queue.remove(sequence.work.owner, sequence)
+        else:
+            self._release(sequence)
+
+    def _release(self, sequence: Sequence) -> None:
+        assert sequence.slot is not None
+        self._running.remove(sequence)
+        self._slots.give_back(sequence.slot)
+        sequence.slot = None

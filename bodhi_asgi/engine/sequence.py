@@ -1,0 +1,69 @@
+"""One request in flight: its tokens, how far they are computed, and how it ends."""
+
+from dataclasses import dataclass, field
+
+from bodhi_asgi.engine.detokenizer import TextStream
+from bodhi_asgi.engine.plan import Row
+from bodhi_asgi.engine.runner import Vocabulary
+from bodhi_asgi.engine.types import Chunk, Work
+from bodhi_asgi.messages import FinishReason, Usage
+
+
+@dataclass(eq=False, slots=True)
+class Sequence:
+    """``tokens`` are the prompt and what was generated; the first ``computed`` of them have their KV cells.
+
+    What is not computed yet is pending: the whole prompt at first, one token in each decode step, everything again
+    after a preemption. ``number`` orders sequences by age and names their sampler.
+    """
+
+    number: int
+    work: Work
+    tokens: list[int]
+    deadline_at_s: float | None = None
+    slot: int | None = None
+    computed: int = 0
+    is_paused: bool = False
+    prompt_tokens: int = field(init=False)
+    text: TextStream = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prompt_tokens = len(self.tokens)
+        self.text = TextStream(self.work.request.stop)
+
+    @property
+    def pending(self) -> int:
+        """Tokens without cells."""
+        return len(self.tokens) - self.computed
+
+    @property
+    def generated(self) -> int:
+        return len(self.tokens) - self.prompt_tokens
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.prompt_tokens, self.generated)
+
+    def row(self, size: int) -> Row:
+        """The next ``size`` pending tokens as a row of a plan."""
+        assert self.slot is not None
+        end = self.computed + size
+        return Row(
+            self.slot, self.number, self.computed, tuple(self.tokens[self.computed : end]), end == len(self.tokens)
+        )
+
+    def accept(self, token: int, vocabulary: Vocabulary, n_ctx: int) -> Chunk | None:
+        """Take the token that was drawn: the chunk to deliver, or None when its text has to wait."""
+        if vocabulary.ends(token):
+            return self._last(self.text.finish(), FinishReason.STOP)
+        self.tokens.append(token)
+        text = self.text.push(vocabulary.piece(token))
+        if self.text.is_stopped:
+            return self._last(text, FinishReason.STOP)
+        limit = self.work.request.max_tokens
+        if (limit is not None and self.generated >= limit) or len(self.tokens) >= n_ctx:
+            return self._last(text + self.text.finish(), FinishReason.LENGTH)
+        return Chunk(self.work.id, text) if text else None
+
+    def _last(self, text: str, finish: FinishReason) -> Chunk:
+        return Chunk(self.work.id, text, finish, self.usage)
