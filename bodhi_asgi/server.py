@@ -147,7 +147,7 @@ class BodhiServer(Bodhi):
             await services.database.ping()
         except BodhiError as error:
             parts["database"] = error.message
-        parts |= {f"model:{name}": state for name, state in services.engines.states().items()}
+        parts |= {f"model:{name}": state.summary for name, state in services.engines.states().items()}
         return Health("ok" if parts["database"] == "ok" else "degraded", parts)
 
     async def _open(self, stack: AsyncExitStack) -> Services:

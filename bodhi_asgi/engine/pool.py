@@ -43,6 +43,11 @@ class EngineState:
     reason: str = ""
     restarts: int = 0
 
+    @property
+    def summary(self) -> str:
+        """One word for health: ``ok`` while nothing is amiss, otherwise the state."""
+        return "ok" if self.state in ("idle", "ready") else self.state
+
 
 class EnginePool:
     """All pools of a user with one ``data_dir`` share engine processes, unless ``runtime_dir`` says where to meet.

@@ -36,7 +36,7 @@ EXIT_STOP_HUNG: Final = 20
 FIRST_HOST_S: Final = 10.0
 """How long an engine waits for its first host, should that one live and not come."""
 
-STOP_S: Final = 10.0
+STOP_S: Final = 5.0
 
 LOG_CHECK_S: Final = 5.0
 
