@@ -86,8 +86,11 @@ class Supervisor:
             raise RuntimeError("a ProcessEngine belongs to the event loop it was started in; make one for each loop")
         if self.is_closed:
             raise self._stopped()
-        if self._live is not None:
-            return self._live
+        live = self._live
+        if live is not None:
+            if not live.lost.done():
+                return live
+            self._ended(live, live.lost.result())
         return await self._opening.result()
 
     def served(self) -> None:
@@ -221,7 +224,7 @@ class Supervisor:
     # -- its end
 
     def _ended(self, connection: EngineConnection, lost: ConnectionLost) -> None:
-        if self.is_closed:
+        if self._live is not connection:
             return
         self._live = None
         if lost.in_order:

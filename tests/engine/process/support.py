@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
+
+import pytest
 
 from bodhi_asgi.engine.process.election import take_lock
 from bodhi_asgi.engine.process.runtime import EnginePaths, spec_key
@@ -61,3 +64,22 @@ async def answer(engine: Engine, asked: Work) -> str:
                 assert delta.usage is not None
                 return "".join(pieces)
     raise AssertionError("an answer without its final word")
+
+
+def change_engines(short_dir: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Have engines started by an interpreter in which ``how`` was executed first."""
+    script = short_dir / "engine.py"
+    script.write_text(
+        f"""
+import os, runpy, signal, sys, threading
+from bodhi_asgi.engine.loop import EngineLoop
+from bodhi_asgi.engine.process import serve, traffic
+{how}
+sys.argv = ["bodhi_asgi.engine", sys.argv[-1]]
+runpy.run_module("bodhi_asgi.engine", run_name="__main__")
+"""
+    )
+    interpreter = short_dir / "python3"
+    interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n')
+    interpreter.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(interpreter))

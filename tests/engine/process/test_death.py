@@ -16,7 +16,7 @@ from bodhi_asgi.engine.process.quarantine import MOST, QUARANTINE_S, Quarantine
 from bodhi_asgi.engine.types import Work
 from bodhi_asgi.messages import GenerateRequest, TextPrompt
 from tests.engine.process.conftest import MakeEngine
-from tests.engine.process.support import ECHO, LONG, POISON, answer, work
+from tests.engine.process.support import ECHO, LONG, POISON, answer, change_engines, work
 from tests.engine.process.wire import Wire, requests_under_way
 
 
@@ -132,31 +132,14 @@ async def test_a_deadline_counts_on_through_a_restart(make_engine: MakeEngine) -
             await answer(engine, slow)
 
 
-def loading_goes_wrong(short_dir: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    """Have engines started by an interpreter in which the engine loop does ``how`` in place of its start."""
-    script = short_dir / "engine.py"
-    script.write_text(
-        f"""
-import os, runpy, signal, sys, threading
-from bodhi_asgi.engine.loop import EngineLoop
-EngineLoop.start = lambda self: {how}
-EngineLoop.stop = lambda self: None
-sys.argv = ["bodhi_asgi.engine", sys.argv[-1]]
-runpy.run_module("bodhi_asgi.engine", run_name="__main__")
-"""
-    )
-    interpreter = short_dir / "python3"
-    interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n')
-    interpreter.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(interpreter))
-
-
 @pytest.mark.parametrize("after_s", [0.0, 0.3])
 async def test_a_model_that_kills_the_engine_while_it_is_loaded_is_given_up_with_the_reason(
     make_engine: MakeEngine, short_dir: Path, monkeypatch: pytest.MonkeyPatch, after_s: float
 ) -> None:
     kill = "os.kill, (os.getpid(), signal.SIGSEGV)"
-    loading_goes_wrong(short_dir, monkeypatch, f"threading.Timer({after_s}, {kill}).start()")
+    change_engines(
+        short_dir, monkeypatch, f"EngineLoop.start = lambda self: threading.Timer({after_s}, {kill}).start()"
+    )
     engine = make_engine(ECHO)
     async with asyncio.timeout(20):
         with pytest.raises(ModelLoadFailed, match=r"SIGSEGV.*Segmentation fault"):
@@ -167,7 +150,7 @@ async def test_a_model_that_kills_the_engine_while_it_is_loaded_is_given_up_with
 async def test_a_model_that_takes_too_long_to_load_is_given_up(
     make_engine: MakeEngine, short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loading_goes_wrong(short_dir, monkeypatch, "None")
+    change_engines(short_dir, monkeypatch, "EngineLoop.start = EngineLoop.stop = lambda self: None")
     engine = make_engine(ECHO, start_timeout_s=1.0)
     async with asyncio.timeout(10):
         with pytest.raises(ModelLoadFailed, match="within 1 s"):

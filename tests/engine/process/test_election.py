@@ -82,6 +82,11 @@ def test_the_socket_takes_the_place_of_an_earlier_engine_s(short_dir: Path) -> N
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_socket_that_cannot_be_bound_leaves_nothing_open(short_dir: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        listen(short_dir / "missing" / "m.sock")
+
+
 def test_the_announcement_is_whole_and_private(short_dir: Path) -> None:
     path = short_dir / "m.ready.json"
     announce(path, {"pid": 1, "secret_sha256": hashlib.sha256(b"s").hexdigest()})

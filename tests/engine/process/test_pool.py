@@ -126,10 +126,13 @@ async def test_a_closed_pool_starts_nothing_more(make_pool: MakePool, isolation:
     assert pool.states() == {}
 
 
-async def test_closing_a_pool_ends_a_start_under_way(make_pool: MakePool) -> None:
-    pool = make_pool("process")
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+async def test_closing_a_pool_ends_a_start_under_way(make_pool: MakePool, isolation: str) -> None:
+    pool = make_pool(isolation)
     starting = asyncio.ensure_future(pool.engine(ECHO))
-    await wait_until(lambda: pool.states() == {"echo": EngineState("echo", "starting")})
+    async with asyncio.timeout(5):
+        while pool.states() != {"echo": EngineState("echo", "starting")}:
+            await asyncio.sleep(0)
     await pool.aclose()
     with pytest.raises(EngineStopped):
         await starting

@@ -163,6 +163,25 @@ async def test_a_silent_engine_does_not_hold_the_handshake(serve: Serve, monkeyp
         await open_within_seconds(await serve(play))
 
 
+async def test_a_handshake_that_is_cancelled_closes_its_connection(serve: Serve) -> None:
+    came, gone = asyncio.Event(), asyncio.Event()
+
+    async def play(stage: Stage) -> None:
+        came.set()
+        try:
+            await stage.hear()
+        except EOFError:
+            gone.set()
+
+    opening = asyncio.ensure_future(open_within_seconds(await serve(play)))
+    async with asyncio.timeout(5):
+        await came.wait()
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await gone.wait()
+
+
 GARBAGE = {
     "no JSON": HEADER.pack(4) + b"\xff\xff\xff\xff",
     "too long": HEADER.pack(2**32 - 1),
