@@ -29,8 +29,9 @@ State: TypeAlias = Literal["idle", "starting", "ready", "down", "failed", "close
 FIRST_BACKOFF_S: Final = 0.2
 LAST_BACKOFF_S: Final = 10.0
 
-DEATHS_WHILE_STARTING: Final = 2
-"""So many in one attempt, and the model is to blame and not chance."""
+DEATHS_WHILE_LOADING: Final = 2
+DEATHS_BEFORE_SERVING: Final = 3
+"""So many in one attempt, and the model, or the installation, is to blame and not chance."""
 
 EXIT_WAIT_S: Final = 1.0
 GOODBYE_S: Final = 5.0
@@ -164,7 +165,7 @@ class Supervisor:
                     continue
                 deaths += 1
                 self.reason = await self._why(connection, lost)
-                if deaths == DEATHS_WHILE_STARTING:
+                if deaths == DEATHS_WHILE_LOADING:
                     raise ModelLoadFailed(
                         f"the engine process ended while it loaded the model '{self._spec.name}': {self.reason}"
                     ) from None
@@ -195,7 +196,7 @@ class Supervisor:
                     deaths += self._is_death(paths, candidate)
                     candidate.release()
                     candidate = None
-                if deaths == DEATHS_WHILE_STARTING:
+                if deaths == DEATHS_BEFORE_SERVING:
                     raise ModelLoadFailed(
                         f"the engine process for the model '{self._spec.name}' does not start: {self.reason}"
                     )
