@@ -20,7 +20,7 @@ from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Prompt, Role, Sampling, TextPrompt
 
-ROUNDS = 5
+ROUNDS = 9
 ROUND_TRIPS = 2_000
 DEATHS = 5
 
@@ -109,8 +109,8 @@ async def compare(spec: ModelSpec, prompt: Prompt, repeats: int, runtime_dir: Pa
 
 async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as directory:
-        await compare(ECHO, ECHO_PROMPT, 4, Path(directory) / "r")
-        await compare(DEMO, DEMO_PROMPT, 4, Path(directory) / "r")
+        await compare(ECHO, ECHO_PROMPT, 2, Path(directory) / "r")
+        await compare(DEMO, DEMO_PROMPT, 2, Path(directory) / "r")
 
 
 if __name__ == "__main__":

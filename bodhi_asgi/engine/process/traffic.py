@@ -18,6 +18,9 @@ from bodhi_asgi.engine.process.session import Session
 from bodhi_asgi.engine.runner import make_runner
 from bodhi_asgi.engine.types import Chunk, ModelSpec, Work
 
+FRAME_PAUSE_S: Final = 0.001
+"""The least time between two frames to one host; a model that is faster than that has its steps share a frame."""
+
 PATIENCE_S: Final = 5.0
 """How long a suspect, and the line behind it, waits for running answers to finish before it enters beside them."""
 
@@ -49,6 +52,8 @@ class Traffic:
         self._loop = asyncio.get_running_loop()
         self._admission = Admission(self._admit)
         self._patience: asyncio.TimerHandle | None = None
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._flushed_at_s = 0.0
         # Shared with the engine thread, under the guard:
         self._guard = threading.Lock()
         self._requests: dict[str, Request] = {}
@@ -113,7 +118,8 @@ class Traffic:
         self.engine.submit(request.work)
 
     def _deliver(self, chunks: list[Chunk]) -> None:
-        # Called in the engine thread, once per step.
+        # Called in the engine thread, once per step. A reader who has no credit left waits for what it has coming.
+        has_paused = False
         with self._guard:
             for chunk in chunks:
                 request = self._requests.get(chunk.work_id)
@@ -123,13 +129,25 @@ class Traffic:
                 if request.credits <= 0 and not request.is_paused:
                     request.is_paused = True
                     self.engine.pause(chunk.work_id)
-            wake = not self._outbox
+                    has_paused = True
+            wake = has_paused or not self._outbox
             self._outbox += chunks
         if wake:
             with contextlib.suppress(RuntimeError):  # the socket's loop has ended already
-                self._loop.call_soon_threadsafe(self._flush)
+                self._loop.call_soon_threadsafe(self._flush_soon, has_paused)
+
+    def _flush_soon(self, at_once: bool) -> None:
+        wait_s = self._flushed_at_s + FRAME_PAUSE_S - self._loop.time()
+        if at_once or wait_s <= 0:
+            self._flush()
+        elif self._flush_timer is None:
+            self._flush_timer = self._loop.call_later(wait_s, self._flush)
 
     def _flush(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        self._flushed_at_s = self._loop.time()
         rows: dict[Session, list[Row]] = {}
         proven: list[str] = []
         finished: list[str] = []
