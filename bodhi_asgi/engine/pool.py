@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from bodhi_asgi.clock import Clock, SystemClock
-from bodhi_asgi.engine.errors import EngineStopped
+from bodhi_asgi.engine.errors import EngineStopped, ModelLoadFailed
 from bodhi_asgi.engine.process.protocol import error_from_plain, error_to_plain
 from bodhi_asgi.engine.single_flight import SingleFlight
 from bodhi_asgi.engine.types import Engine, ModelFacts, ModelSpec
@@ -84,6 +84,13 @@ class EnginePool:
         self._places: dict[ModelSpec, _Place] = {}
         self._is_closed = False
 
+    def prepare(self) -> None:
+        """Make and check the runtime directory. Raises ConfigurationInvalid, which then need not wait for a request."""
+        if self._isolation == "process":
+            from bodhi_asgi.engine.process.runtime import open_private
+
+            open_private(self._meeting_place())
+
     async def engine(self, spec: ModelSpec) -> Engine:
         """The started engine for ``spec``. An engine that has died is started again.
 
@@ -122,11 +129,10 @@ class EnginePool:
 
             return _ThreadPlace(spec, ThreadEngine(spec), self._clock, loaded)
         from bodhi_asgi.engine.client import ProcessEngine
-        from bodhi_asgi.engine.process.runtime import runtime_directory
 
         engine = ProcessEngine(
             spec,
-            runtime_dir=self._runtime_dir or runtime_directory(self._data_dir),
+            runtime_dir=self._meeting_place(),
             linger_s=self._linger_s,
             start_timeout_s=self._start_timeout_s,
             on_loaded=loaded,
@@ -134,6 +140,11 @@ class EnginePool:
             clock=self._clock,
         )
         return _ProcessPlace(spec, engine, self._clock)
+
+    def _meeting_place(self) -> Path:
+        from bodhi_asgi.engine.process.runtime import runtime_directory
+
+        return self._runtime_dir or runtime_directory(self._data_dir)
 
 
 class _Place(ABC):
@@ -173,6 +184,11 @@ class _Place(ABC):
     async def _start(self) -> None:
         try:
             await self.engine.start()
+        except ConfigurationInvalid as error:
+            # Not the guest's fault, and not his to read.
+            log.error("an engine cannot be started here: %s", error.message, extra={"model": self.spec.name})
+            self._error = ModelLoadFailed(f"the engine of the model '{self.spec.name}' cannot be started here")
+            self._error.__cause__ = error
         except BodhiError as error:
             self._error = error
         except Exception as error:

@@ -5,6 +5,7 @@ only that one. JSON and nothing richer, because what arrives comes from a proces
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -47,24 +48,24 @@ class FrameReader:
         """Whether the bytes so far end with a whole frame; at the end of a connection anything else is a half frame."""
         return not self._buffer
 
-    def feed(self, data: bytes) -> list[Message]:
-        """Take the next bytes and return the messages they complete. Raises FrameInvalid."""
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Take the next bytes and yield the messages they complete; FrameInvalid comes after those before the fault."""
         buffer = self._buffer
         buffer += data
-        messages: list[Message] = []
         start = 0
-        while len(buffer) - start >= HEADER.size:
-            (length,) = HEADER.unpack_from(buffer, start)
-            if length > FRAME_BYTES:
-                raise FrameInvalid(f"a frame announces {length} bytes, over the limit of {FRAME_BYTES}")
-            end = start + HEADER.size + length
-            if len(buffer) < end:
-                break
-            messages.append(_message(bytes(buffer[start + HEADER.size : end])))
-            start = end
-        if start:
+        try:
+            while len(buffer) - start >= HEADER.size:
+                (length,) = HEADER.unpack_from(buffer, start)
+                if length > FRAME_BYTES:
+                    raise FrameInvalid(f"a frame announces {length} bytes, over the limit of {FRAME_BYTES}")
+                end = start + HEADER.size + length
+                if len(buffer) < end:
+                    break
+                body = bytes(buffer[start + HEADER.size : end])
+                start = end
+                yield _message(body)
+        finally:
             del buffer[:start]
-        return messages
 
 
 def _message(body: bytes) -> Message:

@@ -19,7 +19,6 @@ from typing import BinaryIO, Final
 
 import orjson
 
-import bodhi_asgi
 from bodhi_asgi.engine.process import last_words
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.types import ModelSpec
@@ -121,7 +120,7 @@ def environment(host: Mapping[str, str], *, home: Path) -> dict[str, str]:
 
 def _import_path(host_path: str) -> list[str]:
     """Where the engine finds the very package that runs here, and what the host's interpreter found by HOME."""
-    ours = str(Path(bodhi_asgi.__file__).resolve().parent.parent)
+    ours = str(Path(__file__).resolve().parents[3])
     path = [entry for entry in host_path.split(os.pathsep) if entry and Path(entry).is_absolute()]
     if ours not in site.getsitepackages():
         path.insert(0, ours)

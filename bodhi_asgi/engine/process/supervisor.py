@@ -22,6 +22,7 @@ from bodhi_asgi.engine.process.launch import Candidate, launch
 from bodhi_asgi.engine.process.runtime import EnginePaths, open_private, spec_key
 from bodhi_asgi.engine.single_flight import SingleFlight
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
+from bodhi_asgi.errors import BodhiError, ConfigurationInvalid
 
 State: TypeAlias = Literal["idle", "starting", "ready", "down", "failed", "closed"]
 """``down``: it died and is started again when it is next needed. ``failed``: it could not be started."""
@@ -142,8 +143,11 @@ class Supervisor:
             self.reason = f"the model was not loaded within {self._start_timeout_s:g} s ({self.reason or 'no reply'})"
             self.state = "failed"
             raise ModelLoadFailed(f"the model '{self._spec.name}' could not be loaded: {self.reason}") from None
-        except Exception as error:
-            self.reason = str(error)
+        except ConfigurationInvalid as error:
+            self.reason = error.message
+            self.state = "failed"
+            raise
+        except Exception:
             self.state = "failed"
             raise
         self._live = connection
@@ -164,12 +168,17 @@ class Supervisor:
                 if lost.in_order:
                     continue
                 deaths += 1
-                self.reason = await self._why(connection, lost)
+                how = await self._how(connection, lost)
+                self.reason = self._reason(connection.launch, how)
                 if deaths == DEATHS_WHILE_LOADING:
                     raise ModelLoadFailed(
-                        f"the engine process ended while it loaded the model '{self._spec.name}': {self.reason}"
+                        f"the engine process ended while it loaded the model '{self._spec.name}' ({how})"
                     ) from None
                 await asyncio.sleep(FIRST_BACKOFF_S)
+            except BodhiError as error:
+                self.reason = error.message
+                connection.abort()
+                raise
             except BaseException:
                 connection.abort()
                 raise
@@ -193,25 +202,21 @@ class Supervisor:
                     candidate = self._launch(paths)
                     candidacies += 1
                 elif candidate.exited.done():
-                    deaths += self._is_death(paths, candidate)
+                    code = candidate.exited.result()
+                    if code not in (0, EXIT_LOST_ELECTION):
+                        deaths += 1
+                        self.reason = self._reason(candidate.launch, _how(code))
+                    if deaths == DEATHS_BEFORE_SERVING:
+                        raise ModelLoadFailed(
+                            f"the engine process for the model '{self._spec.name}' does not start ({_how(code)})"
+                        )
                     candidate.release()
                     candidate = None
-                if deaths == DEATHS_BEFORE_SERVING:
-                    raise ModelLoadFailed(
-                        f"the engine process for the model '{self._spec.name}' does not start: {self.reason}"
-                    )
                 # An engine on its way out still holds the lock: then candidates lose, and ever fewer are sent.
                 await asyncio.sleep(random.uniform(0.01, 0.03) * min(32, 2 ** max(0, candidacies - 1)))  # noqa: S311
         finally:
             if candidate is not None:
                 candidate.release()
-
-    def _is_death(self, paths: EnginePaths, candidate: Candidate) -> bool:
-        code = candidate.exited.result()
-        if code in (0, EXIT_LOST_ELECTION):
-            return False
-        self.reason = _end_of(code, last_words.reason(paths.log, candidate.launch))
-        return True
 
     def _paths(self) -> EnginePaths:
         return EnginePaths(self._runtime_dir, spec_key(self._spec))
@@ -240,7 +245,7 @@ class Supervisor:
         report.add_done_callback(self._reports.discard)
 
     async def _report(self, connection: EngineConnection, lost: ConnectionLost) -> None:
-        reason = await self._why(connection, lost)
+        reason = self._reason(connection.launch, await self._how(connection, lost))
         if self.state != "ready":
             self.reason = reason
         log.warning(
@@ -249,22 +254,24 @@ class Supervisor:
         if self._on_died is not None:
             self._on_died(reason)
 
-    async def _why(self, connection: EngineConnection, lost: ConnectionLost) -> str:
-        code: int | None = None
+    async def _how(self, connection: EngineConnection, lost: ConnectionLost) -> str:
+        """How it ended; by its exit code when it is a child of this process."""
         candidate = self._candidates.get(connection.launch)
         if candidate is not None:
             with contextlib.suppress(TimeoutError):
-                code = await asyncio.wait_for(asyncio.wrap_future(candidate.exited), EXIT_WAIT_S)
-        said = last_words.reason(self._paths().log, connection.launch)
-        return _end_of(code, said) if code is not None else " - ".join(filter(None, (str(lost), said)))
+                return _how(await asyncio.wait_for(asyncio.wrap_future(candidate.exited), EXIT_WAIT_S))
+        return str(lost)
+
+    def _reason(self, launch_id: str, how: str) -> str:
+        """How it ended and what it said last. For operators: what a library said is not for guests."""
+        said = last_words.reason(self._paths().log, launch_id)
+        return f"{how}: {said}" if said else how
 
 
-def _end_of(code: int, said: str) -> str:
-    if code < 0:
-        try:
-            what = f"ended by {signal.Signals(-code).name}"
-        except ValueError:
-            what = f"ended by signal {-code}"
-    else:
-        what = f"exit code {code}"
-    return f"{what}: {said}" if said else what
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"ended by signal {-code}"

@@ -39,15 +39,15 @@ def test_every_single_split_yields_the_same_two_messages() -> None:
     stream = b"".join(map(encode, sent))
     for cut in range(len(stream) + 1):
         reader = FrameReader()
-        first = reader.feed(stream[:cut])
+        first = list(reader.feed(stream[:cut]))
         assert reader.is_between_frames == (cut in (0, len(encode(sent[0])), len(stream)))
-        assert first + reader.feed(stream[cut:]) == sent
+        assert [*first, *reader.feed(stream[cut:])] == sent
 
 
 @given(st.binary(min_size=4, max_size=200))
 def test_garbage_yields_messages_or_a_refusal_and_nothing_else(garbage: bytes) -> None:
     try:
-        received = FrameReader().feed(garbage)
+        received = list(FrameReader().feed(garbage))
     except FrameInvalid:
         return
     assert all(isinstance(message, dict) for message in received)
@@ -56,12 +56,19 @@ def test_garbage_yields_messages_or_a_refusal_and_nothing_else(garbage: bytes) -
 @pytest.mark.parametrize("body", [b"", b"[]", b"1", b"null", b'"text"', b"{", b'{"a": NaN}', b"\xff\xfe", b'{"a":1}x'])
 def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(FrameInvalid):
-        FrameReader().feed(HEADER.pack(len(body)) + body)
+        list(FrameReader().feed(HEADER.pack(len(body)) + body))
 
 
 def test_a_length_over_the_limit_is_refused_before_its_body_comes() -> None:
     with pytest.raises(FrameInvalid):
-        FrameReader().feed(HEADER.pack(FRAME_BYTES + 1))
+        list(FrameReader().feed(HEADER.pack(FRAME_BYTES + 1)))
+
+
+def test_what_came_before_garbage_is_still_heard() -> None:
+    messages = FrameReader().feed(encode({"op": "started", "id": 1}) + b"\xff" * 64)
+    assert next(messages) == {"op": "started", "id": 1}
+    with pytest.raises(FrameInvalid):
+        next(messages)
 
 
 def test_the_largest_frame_passes_and_one_byte_more_is_not_sent() -> None:

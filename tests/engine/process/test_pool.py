@@ -151,6 +151,21 @@ async def test_a_fault_of_ours_at_the_start_arrives_as_broken_without_its_text(
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
+async def test_an_unsafe_runtime_directory_is_named_at_the_start_and_not_to_guests(
+    make_pool: MakePool, runtime_dir: Path
+) -> None:
+    runtime_dir.mkdir(mode=0o755)
+    pool = make_pool("process")
+    with pytest.raises(ConfigurationInvalid, match=str(runtime_dir)):
+        pool.prepare()
+    with pytest.raises(ModelLoadFailed) as caught:
+        await pool.engine(ECHO)
+    assert str(runtime_dir) not in caught.value.message
+    make_pool("thread").prepare()
+    runtime_dir.chmod(0o700)
+    pool.prepare()
+
+
 async def test_pools_of_one_data_directory_meet_in_its_runtime_directory(make_pool: MakePool, tmp_path: Path) -> None:
     pools = [make_pool("process", runtime_dir=None) for _ in range(2)]
     await asyncio.gather(*(pool.engine(ECHO) for pool in pools))

@@ -182,7 +182,7 @@ def test_an_unknown_code_arrives_as_broken() -> None:
 
 def test_rows_that_fit_share_one_frame() -> None:
     frames = chunk_frames([[1, "a"], [2, "b"]])
-    assert [FrameReader().feed(frame) for frame in frames] == [[{"op": "chunks", "rows": [[1, "a"], [2, "b"]]}]]
+    assert [list(FrameReader().feed(frame)) for frame in frames] == [[{"op": "chunks", "rows": [[1, "a"], [2, "b"]]}]]
 
 
 def test_rows_that_do_not_fit_one_frame_are_spread() -> None:

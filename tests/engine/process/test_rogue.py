@@ -41,8 +41,8 @@ class Stage:
             data = await self._reader.read(65536)
             if not data:
                 raise EOFError
-            if messages := self._frames.feed(data):
-                return messages[0]
+            for message in self._frames.feed(data):
+                return message
 
     def say(self, *messages: object) -> None:
         for message in messages:
