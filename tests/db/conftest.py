@@ -1,0 +1,68 @@
+"""One suite over SQLite in a file, SQLite in memory, and PostgreSQL."""
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import JSON, Column, DateTime, ForeignKey, Integer, MetaData, String, Table
+from sqlalchemy.schema import CreateTable
+
+from bodhi_asgi.db.database import Database
+from tests.neighbours.postgres import Cluster, cluster
+
+THINGS = Table(
+    "things",
+    MetaData(),
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("count", Integer, nullable=False),
+    Column("data", JSON),
+    Column("at", DateTime(timezone=True)),
+)
+PARTS = Table(
+    "parts",
+    THINGS.metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("thing_id", ForeignKey(THINGS.c.id), nullable=False),
+)
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A URL of an empty database."""
+    if request.param == "sqlite-file":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    if request.param == "sqlite-memory":
+        return "sqlite://"
+    server: Cluster = request.getfixturevalue("postgres")
+    return server.create(f"test{next(numbers)}")
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """An open database with two tables."""
+    database = Database(url, timeout_s=5)
+    await database.open()
+    async with database.transaction() as tx:
+        await tx.execute(CreateTable(THINGS))
+        await tx.execute(CreateTable(PARTS))
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def thing() -> Callable[..., dict[str, object]]:
+    """Values of one row."""
+
+    def make(number: int = 1, **values: object) -> dict[str, object]:
+        return {"id": number, "name": f"thing {number}", "count": 0, "data": None, "at": None, **values}
+
+    return make
