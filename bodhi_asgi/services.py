@@ -91,7 +91,7 @@ async def open_services(
         clock=clock,
         lifetime_days=config.tokens.lifetime_days,
     )
-    gate = Gate(tokens=tokens, identity=identity, meters=meters)
+    gate = Gate(tokens=tokens, identity=identity, meters=meters, clock=clock)
     engines = EnginePool(
         isolation=config.engine.isolation,
         data_dir=config.data_dir,

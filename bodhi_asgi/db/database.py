@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from databases import Database as Driver
-from sqlalchemy import Delete, Insert, Table, Update, insert, literal_column, select
+from sqlalchemy import Delete, Insert, Table, Update, func, insert, literal_column, select
 from sqlalchemy.sql import ClauseElement
 
 from bodhi_asgi.db.errors import ConstraintViolated, DatabaseUnavailable, TextInvalid
@@ -25,6 +25,8 @@ from bodhi_asgi.db.sqlite import SCHEME
 
 MEMORY_FORMS: Final = frozenset({"sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:memory:"})
 CLOSE_S: Final = 5.0
+
+Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 
 _current: ContextVar["Transaction | None"] = ContextVar("bodhi_transaction", default=None)
 
@@ -54,8 +56,9 @@ class Row:
 class Transaction:
     """What can be done inside a transaction. It belongs to the task that opened it."""
 
-    def __init__(self, connection: Any, *, may_write: bool) -> None:
+    def __init__(self, connection: Any, dialect: Dialect, *, may_write: bool) -> None:
         self._connection = connection
+        self._dialect = dialect
         self._task = asyncio.current_task()
         self._may_write = may_write
         self._after_commit: list[Callable[[], object]] = []
@@ -82,6 +85,12 @@ class Transaction:
         """Insert all rows in one statement."""
         if rows:
             await self.execute(insert(table).values([dict(row) for row in rows]))
+
+    async def lock(self, number: int) -> None:
+        """Let no other transaction that asks for the same number go on until this one is over."""
+        # In SQLite a transaction that may write is the only one anyway.
+        if self._dialect == "postgresql":
+            await self.fetch_one(select(func.pg_advisory_xact_lock(number)))
 
     def after_commit(self, call: Callable[[], object]) -> None:
         """Call this once everything is committed; not at all when it is rolled back."""
@@ -120,7 +129,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 5, timeout_s: float = 15, schema_name: str | None = None) -> None:
-        self.dialect: Literal["sqlite", "postgresql"] = "sqlite" if url.startswith("sqlite") else "postgresql"
+        self.dialect: Dialect = "sqlite" if url.startswith("sqlite") else "postgresql"
         self._timeout_s = timeout_s
         if self.dialect == "sqlite":
             is_memory = url in MEMORY_FORMS
@@ -199,7 +208,7 @@ class Database:
         with _translated():
             inner = connection.transaction()
             await inner.start()
-        transaction = Transaction(connection, may_write=may_write)
+        transaction = Transaction(connection, self.dialect, may_write=may_write)
         token = _current.set(transaction)
         try:
             yield transaction

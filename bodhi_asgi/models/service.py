@@ -11,7 +11,7 @@ from bodhi_asgi.engine.types import ModelSpec, RunnerName
 from bodhi_asgi.messages import ModelCard, ModelSource
 from bodhi_asgi.models.errors import ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.files import locate
-from bodhi_asgi.settings.schema import EngineSettings
+from bodhi_asgi.settings.sections import EngineSettings
 
 DEMO: Final = "demo"
 
