@@ -188,6 +188,10 @@ class EngineProcess:
         return Session(self, self._sessions_ever)
 
     def joined(self, session: Session) -> None:
+        if self._ended.done():
+            session.send({"op": "leaving"})
+            session.close()
+            return
         if self._leave_timer is not None:
             self._leave_timer.cancel()
         self._has_been_joined = True

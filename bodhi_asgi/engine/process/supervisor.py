@@ -34,6 +34,13 @@ DEATHS_WHILE_LOADING: Final = 2
 DEATHS_BEFORE_SERVING: Final = 3
 """So many in one attempt, and the model, or the installation, is to blame and not chance."""
 
+RETRY_S: Final = (0.01, 0.03)
+"""Between two attempts to connect."""
+
+FIRST_PAUSE_S: Final = 0.02
+LAST_PAUSE_S: Final = 0.5
+"""Between two candidates sent by one host."""
+
 EXIT_WAIT_S: Final = 1.0
 GOODBYE_S: Final = 5.0
 
@@ -188,8 +195,10 @@ class Supervisor:
     async def _connected(self) -> EngineConnection:
         open_private(self._runtime_dir)
         paths = self._paths()
+        loop = asyncio.get_running_loop()
         candidate: Candidate | None = None
         candidacies = deaths = 0
+        launch_at_s = loop.time()
         try:
             while True:
                 try:
@@ -198,10 +207,7 @@ class Supervisor:
                     pass  # nobody listens there
                 except ConnectionLost as lost:
                     self.reason = str(lost)
-                if candidate is None:
-                    candidate = self._launch(paths)
-                    candidacies += 1
-                elif candidate.exited.done():
+                if candidate is not None and candidate.exited.done():
                     code = candidate.exited.result()
                     if code not in (0, EXIT_LOST_ELECTION):
                         deaths += 1
@@ -212,8 +218,13 @@ class Supervisor:
                         )
                     candidate.release()
                     candidate = None
-                # An engine on its way out still holds the lock: then candidates lose, and ever fewer are sent.
-                await asyncio.sleep(random.uniform(0.01, 0.03) * min(32, 2 ** max(0, candidacies - 1)))  # noqa: S311
+                if candidate is None and loop.time() >= launch_at_s:
+                    candidate = self._launch(paths)
+                    candidacies += 1
+                    # An engine on its way out still holds the lock: then candidates lose, and fewer are sent.
+                    pause_s = min(LAST_PAUSE_S, FIRST_PAUSE_S * 2**candidacies)
+                    launch_at_s = loop.time() + random.uniform(0.5, 1.5) * pause_s  # noqa: S311
+                await asyncio.sleep(random.uniform(*RETRY_S))  # noqa: S311
         finally:
             if candidate is not None:
                 candidate.release()
