@@ -166,13 +166,17 @@ async def test_an_unsafe_runtime_directory_is_named_at_the_start_and_not_to_gues
     pool.prepare()
 
 
-async def test_pools_of_one_data_directory_meet_in_its_runtime_directory(make_pool: MakePool, tmp_path: Path) -> None:
+async def test_pools_of_one_data_directory_meet_in_its_runtime_directory(
+    make_pool: MakePool, tmp_path: Path, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_dir))
     pools = [make_pool("process", runtime_dir=None) for _ in range(2)]
     await asyncio.gather(*(pool.engine(ECHO) for pool in pools))
     one, other = (pool.states()["echo"].pid for pool in pools)
     assert one == other
     for pool in pools:
         await pool.aclose()
+    assert runtime_directory(tmp_path).parent == short_dir / "bodhi"
     await nothing_is_left(runtime_directory(tmp_path))
 
 
