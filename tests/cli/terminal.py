@@ -3,7 +3,6 @@
 import asyncio
 import os
 import pty
-import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -27,8 +26,11 @@ class Terminal:
             asyncio.get_running_loop().remove_reader(self._screen)
         self._more.set()
 
-    def type(self, text: str) -> None:
-        os.write(self._screen, text.encode())
+    async def type(self, text: str) -> None:
+        """In a thread: a terminal takes a few kilobytes at a time, and shows them before it takes more."""
+        left = text.encode()
+        while left:
+            left = left[await asyncio.to_thread(os.write, self._screen, left) :]
 
     async def shows(self, text: str) -> str:
         """Wait until ``text`` is shown, and give everything up to its end; what follows is left for the next call."""
@@ -46,9 +48,8 @@ class Terminal:
 
 @asynccontextmanager
 async def terminal(command: list[str], environment: dict[str, str]) -> AsyncIterator[Terminal]:
-    """``command`` in a terminal without echo; it is killed if it is still there at the end."""
+    """``command`` in a terminal; it is killed if it is still there at the end."""
     screen, keyboard = pty.openpty()
-    tty.setcbreak(keyboard)
     process = await asyncio.create_subprocess_exec(
         *command, env={**environment, "TERM": "dumb"}, stdin=keyboard, stdout=keyboard, stderr=keyboard
     )
