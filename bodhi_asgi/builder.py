@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from bodhi_asgi.auth.identity import Identity
 from bodhi_asgi.clock import Clock
+from bodhi_asgi.http.listener import UvicornListener
 from bodhi_asgi.server import BodhiServer
 from bodhi_asgi.settings.schema import BodhiServerConfig
 
@@ -70,4 +71,5 @@ class BodhiServerBuilder:
     async def build(self) -> BodhiServer:
         """A server that is configured and not started. Raises ConfigurationInvalid; touches nothing on disk."""
         config = BodhiServerConfig.load(self._file, **self._settings)
-        return BodhiServer(config, identity=self._identity, clock=self._clock)
+        listener = UvicornListener if config.enable_http else None
+        return BodhiServer(config, identity=self._identity, clock=self._clock, listener=listener)

@@ -25,6 +25,7 @@ from bodhi_asgi.db.sqlite import SCHEME
 
 MEMORY_FORMS: Final = frozenset({"sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:memory:"})
 CLOSE_S: Final = 5.0
+SQLITE_URL: Final = f"{SCHEME}://"
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 
@@ -135,12 +136,10 @@ class Database:
             is_memory = url in MEMORY_FORMS
             # A named shared memory: the migrations reach it through a connection of their own.
             name = f"file:bodhi-{uuid.uuid4().hex}?mode=memory&cache=shared" if is_memory else _sqlite_path(url)
-            options: dict[str, Any] = {"timeout_s": timeout_s, "is_memory": is_memory}
-            self._writer = Driver(_sqlite_url(name), size=1, is_reader=False, **options)
+            options: dict[str, Any] = {"database": name, "timeout_s": timeout_s, "is_memory": is_memory}
+            self._writer = Driver(SQLITE_URL, size=1, is_reader=False, **options)
             # Readers of a shared memory would meet the writer's table locks, so there the writer reads too.
-            self._reader = (
-                self._writer if is_memory else Driver(_sqlite_url(name), size=pool_size, is_reader=True, **options)
-            )
+            self._reader = self._writer if is_memory else Driver(SQLITE_URL, size=pool_size, is_reader=True, **options)
             self.migrations = Migrations.for_sqlite(name)
         else:
             url = "postgresql://" + url.partition("://")[2]
@@ -262,7 +261,3 @@ def _is_asyncpg(error: BaseException | None, *names: str) -> bool:
 
 def _sqlite_path(url: str) -> str:
     return url.removeprefix("sqlite:///")
-
-
-def _sqlite_url(name: str) -> str:
-    return f"{SCHEME}:///{name}"

@@ -101,10 +101,10 @@ class PooledBackend(SQLiteBackend):
     """What ``databases`` finds under our scheme."""
 
     def __init__(self, database_url: DatabaseURL | str, **options: Any) -> None:
+        # The name travels as an option: a URL loses the parameters of a ``file:`` name.
         super().__init__(database_url)
         self._is_reader: bool = options["is_reader"]
-        name = DatabaseURL(database_url).database
-        self._pool: Any = Pool(name, **options)
+        self._pool: Any = Pool(**options)
 
     async def disconnect(self) -> None:
         await self._pool.close()

@@ -12,13 +12,13 @@ from bodhi_asgi.formats.openai_chat.decode import (
     NEUTRAL,
     UNSUPPORTED,
     ChatLimits,
-    ParameterUnknown,
     ParameterUnsupported,
     decode,
 )
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder
 from bodhi_asgi.formats.openai_chat.errors import error_body
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionChunk, ChatCompletionRequest
+from bodhi_asgi.validation import ParameterUnknown
 from bodhi_asgi.messages import Delta, FinishReason, Message, Role, Sampling, Usage
 
 LIMITS = ChatLimits()

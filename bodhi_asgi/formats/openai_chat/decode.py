@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest, RequestMessage
 from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role, Sampling
 from bodhi_asgi.types import JSONObject
+from bodhi_asgi.validation import validated
 
 ROLES: Final[Mapping[str, Role]] = MappingProxyType(
     {"system": Role.SYSTEM, "developer": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
@@ -56,13 +55,6 @@ class ParameterUnsupported(Invalid):
     openai_code = "unsupported_parameter"
 
 
-class ParameterUnknown(Invalid):
-    """The dialect has no such parameter."""
-
-    code = "unknown_parameter"
-    openai_code = "unknown_parameter"
-
-
 @dataclass(frozen=True, slots=True)
 class ChatLimits:
     """How much one request may ask for; sizes of strings in UTF-8 bytes."""
@@ -88,7 +80,7 @@ def decode(body: JSONObject | ChatCompletionRequest, limits: ChatLimits) -> Chat
     Raises :class:`~bodhi_asgi.errors.Invalid` (or a subclass) whose ``param`` is the path of the offending field and
     whose message says what is accepted.
     """
-    wire = body if isinstance(body, ChatCompletionRequest) else _validated(_without_neutral(body))
+    wire = body if isinstance(body, ChatCompletionRequest) else validated(ChatCompletionRequest, _without_neutral(body))
     if wire.stream_options is not None and not wire.stream:
         raise Invalid("'stream_options' is only accepted together with 'stream': true", param="stream_options")
     if wire.max_tokens is not None and wire.max_completion_tokens not in (None, wire.max_tokens):
@@ -140,29 +132,6 @@ def _without_neutral(body: JSONObject) -> JSONObject:
 def _is_neutral(value: object, neutral: tuple[object, ...]) -> bool:
     # 1 == True in Python, and not in JSON.
     return any(type(value) is type(candidate) and value == candidate for candidate in neutral)
-
-
-def _validated(body: JSONObject) -> ChatCompletionRequest:
-    try:
-        return ChatCompletionRequest.model_validate(body)
-    except ValidationError as error:
-        raise _first_fault(error) from None
-
-
-def _first_fault(error: ValidationError) -> Invalid:
-    """The most telling of pydantic's findings, as one sentence."""
-    faults = error.errors(include_url=False, include_context=True, include_input=True)
-    # A union reports one fault per member: prefer the member that was meant, then the one that got furthest.
-    fault = max(faults, key=lambda item: (item["type"] in ("literal_error", "too_short"), len(item["loc"])))
-    path = [str(part) for part in fault["loc"] if part not in ("str", "int", "float") and "[" not in str(part)]
-    param = ".".join(path)
-    if fault["type"] == "extra_forbidden":
-        return ParameterUnknown(f"'{param}' is not a parameter of this call", param=param)
-    if fault["type"] == "missing":
-        return Invalid(f"'{param}' is required", param=param)
-    shown = repr(fault["input"])
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return Invalid(f"'{param}' is {shown}: {fault['msg'].lower()}", param=param)
 
 
 def _message(wire: RequestMessage) -> Message:

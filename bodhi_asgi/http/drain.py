@@ -1,0 +1,47 @@
+"""Notices that the server around us is stopping, while requests are open, without touching its signals.
+
+uvicorn waits for open streams before it ends the lifespan, so the lifespan comes too late to end them. Its own signal
+handler is a method of an object that says ``should_exit``; reading that is enough.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+PROBE_S: Final = 0.1
+
+
+class Drain:
+    """Polls only while something is open, and calls ``begin`` once."""
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin = begin
+        self._open = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """While a request is open."""
+        self._open += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._watch(), name="bodhi-drain-watch")
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if self._open == 0 and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    async def _watch(self) -> None:
+        while not surrounding_server_is_stopping():  # noqa: ASYNC110  nobody would set an event
+            await asyncio.sleep(PROBE_S)
+        self._begin()
+
+
+def surrounding_server_is_stopping() -> bool:
+    """Whether the object behind the process's SIGTERM handler says that it should exit."""
+    handler = signal.getsignal(signal.SIGTERM)
+    return bool(getattr(getattr(handler, "__self__", None), "should_exit", False))

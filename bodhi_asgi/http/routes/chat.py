@@ -1,0 +1,60 @@
+"""Chat completions in the OpenAI dialect."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import orjson
+from starlette.responses import Response
+
+from bodhi_asgi.caller import Scope
+from bodhi_asgi.errors import Kind
+from bodhi_asgi.formats.openai_chat.decode import decode
+from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
+from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionRequest
+from bodhi_asgi.http.errors import error_frame, json_response
+from bodhi_asgi.http.route import Call, Dialect, Route
+from bodhi_asgi.http.stream import EventStream, frame
+from bodhi_asgi.inference.answer import AnswerStream
+
+DONE = frame(b"[DONE]")
+
+
+async def complete(call: Call) -> Response | EventStream:
+    """Answer a conversation, whole or as a stream of chunks that ends with ``[DONE]``."""
+    asked = decode(call.json(), call.services.chat_limits)
+    created = int(call.services.clock.now().timestamp())
+    model = asked.request.model
+    if asked.stream:
+        answer = await call.services.inference.stream(call.caller, asked.request)
+        encoder = ChunkEncoder(
+            request_id=call.request_id, model=model, created=created, include_usage=asked.include_usage
+        )
+        return EventStream(_frames(answer, encoder), error_frame(Dialect.OPENAI), answer.aclose)
+    reply = await call.services.inference.complete(call.caller, asked.request)
+    completion = encode_reply(reply, request_id=call.request_id, model=model, created=created)
+    return json_response(completion.model_dump())
+
+
+async def _frames(answer: AnswerStream, encoder: ChunkEncoder) -> AsyncGenerator[bytes]:
+    async with aclosing(answer):
+        async for delta in answer:
+            yield b"".join(frame(orjson.dumps(chunk)) for chunk in encoder.encode(delta))
+    yield DONE
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/v1/chat/completions",
+        name="chat",
+        summary="Answer a conversation",
+        tag="inference",
+        access=Scope.INFERENCE,
+        handler=complete,
+        dialect=Dialect.OPENAI,
+        request=ChatCompletionRequest,
+        response=ChatCompletion,
+        streams=True,
+        errors=frozenset({Kind.NOT_FOUND, Kind.QUARANTINED, Kind.BUSY, Kind.UNAVAILABLE}),
+    ),
+)

@@ -1,0 +1,42 @@
+"""From a validation finding to one refusal that names the field, for the strict shapes of every dialect."""
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from bodhi_asgi.errors import Invalid
+from bodhi_asgi.types import JSONObject
+
+M = TypeVar("M", bound=BaseModel)
+SHOWN_CHARS = 60
+
+
+class ParameterUnknown(Invalid):
+    """The call has no such parameter."""
+
+    code = "unknown_parameter"
+    openai_code = "unknown_parameter"
+
+
+def validated(model: type[M], body: JSONObject) -> M:
+    """``body`` as ``model``. Raises Invalid with the path of the field and what is accepted."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise first_fault(error) from None
+
+
+def first_fault(error: ValidationError) -> Invalid:
+    """The most telling of pydantic's findings, as one sentence."""
+    faults = error.errors(include_url=False, include_context=True, include_input=True)
+    # A union reports one fault per member: prefer the member that was meant, then the one that got furthest.
+    fault = max(faults, key=lambda item: (item["type"] in ("literal_error", "too_short"), len(item["loc"])))
+    path = [str(part) for part in fault["loc"] if part not in ("str", "int", "float") and "[" not in str(part)]
+    param = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        return ParameterUnknown(f"'{param}' is not a parameter of this call", param=param)
+    if fault["type"] == "missing":
+        return Invalid(f"'{param}' is required", param=param)
+    shown = repr(fault["input"])
+    shown = shown if len(shown) <= SHOWN_CHARS else f"{shown[: SHOWN_CHARS - 3]}..."
+    return Invalid(f"'{param}' is {shown}: {fault['msg'].lower()}", param=param)
