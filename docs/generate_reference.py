@@ -184,11 +184,35 @@ def metrics() -> str:
     )
 
 
+def routes() -> str:
+    from bodhi_asgi.http.table import routes as table_of_routes
+
+    parts = [
+        "Paths are relative to the mount. *Access* says who may come in: anybody, anybody with a valid credential, or\n"
+        "callers with that permission. What a caller may see or use beyond that is decided by its grants. The OpenAPI\n"
+        "document, with every field, is at `/openapi.json` where it is switched on."
+    ]
+    by_tag: dict[str, list[tuple[str, ...]]] = {}
+    for route in table_of_routes(with_docs=True):
+        by_tag.setdefault(route.tag, []).append(
+            (
+                code(f"{route.method} {route.path.replace(':path}', '}')}"),
+                code(route.access.value),
+                code(route.dialect.value),
+                route.summary,
+            )
+        )
+    for tag, rows in by_tag.items():
+        parts.append(f"## {tag}\n\n" + table(("Route", "Access", "Dialect", "Meaning"), rows))
+    return "\n\n".join(parts)
+
+
 PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "cli": ("Commands", cli),
     "errors": ("Errors", errors),
     "events": ("Events", events),
     "metrics": ("Metrics", metrics),
+    "routes": ("Routes", routes),
     "settings": ("Settings", settings),
 }
 

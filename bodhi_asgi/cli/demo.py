@@ -59,13 +59,14 @@ async def _demo(options: Options, folder: str, port: int, check: bool) -> None:
         )
         try:
             async with listening(builder) as server:
-                curl = await _curl(server)
-                click.echo(f"The demo model answers on http://{server.address}\n\n{curl}\n")
-                if check:
-                    await _run(curl)
-                else:
-                    click.echo("Ctrl-C stops the server and removes its data.")
-                    await told_to_stop()
+                with told_to_stop() as told:
+                    curl = await _curl(server)
+                    click.echo(f"The demo model answers on http://{server.address}\n\n{curl}\n")
+                    if check:
+                        await _run(curl)
+                    else:
+                        click.echo("Ctrl-C stops the server and removes its data.")
+                        await told.wait()
                 return
         except PortInUse:
             click.echo(f"Port {candidate} is taken; trying {candidate + 1}.", err=True)
@@ -77,7 +78,7 @@ async def _curl(server: "BodhiServer") -> str:
 
     bodhi = server.as_caller(Caller.system())
     created = await bodhi.create_api_token("demo", grants=Grants(models=frozenset({"demo"})), expires_in_days=1)
-    body = {"model": "demo", "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
+    body = {"model": "demo", "stream": True, "temperature": 0, "messages": [{"role": "user", "content": QUESTION}]}
     return CURL.format(address=server.address, token=created.token.reveal(), body=json.dumps(body))
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,15 +21,16 @@ async def listening(builder: "BodhiServerBuilder") -> "AsyncIterator[BodhiServer
         await server.shutdown()
 
 
-async def told_to_stop() -> None:
-    """Return at the first SIGINT or SIGTERM. The second one finds Python's own handlers again and ends at once."""
+@contextmanager
+def told_to_stop() -> Iterator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set. Once it is left, a second one ends the process at once."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     for number in signals:
         loop.add_signal_handler(number, told.set)
     try:
-        await told.wait()
+        yield told
     finally:
         for number in signals:
             loop.remove_signal_handler(number)

@@ -43,6 +43,7 @@ OF_KIND: Final[Mapping[Kind, ExitCode]] = MappingProxyType(
         Kind.NOT_FOUND: ExitCode.NOT_FOUND,
         Kind.UNAUTHENTICATED: ExitCode.REFUSED,
         Kind.FORBIDDEN: ExitCode.REFUSED,
+        Kind.CONFLICT: ExitCode.UNAVAILABLE,
         Kind.BUSY: ExitCode.UNAVAILABLE,
         Kind.UNAVAILABLE: ExitCode.UNAVAILABLE,
     }

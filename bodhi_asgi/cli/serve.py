@@ -52,6 +52,7 @@ async def _serve(builder: "BodhiServerBuilder") -> None:
     from bodhi_asgi.cli.listening import listening, told_to_stop
 
     async with listening(builder) as server:
-        click.echo(f"Serving on http://{server.address} (Ctrl-C stops)", err=True)
-        await told_to_stop()
+        with told_to_stop() as told:
+            click.echo(f"Serving on http://{server.address} (Ctrl-C stops)", err=True)
+            await told.wait()
         click.echo("Stopping.", err=True)

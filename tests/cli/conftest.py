@@ -37,7 +37,7 @@ def bodhi(environment: dict[str, str]) -> Bodhi:
     """Run a command in this process and give its result, with stdout and stderr apart."""
 
     def invoke(*arguments: str, stdin: str | None = None) -> Result:
-        return CliRunner(env=environment).invoke(group, arguments, input=stdin)
+        return CliRunner().invoke(group, arguments, input=stdin)
 
     return invoke
 
