@@ -38,7 +38,8 @@ async def running(app: str, environment: dict[str, str]) -> AsyncIterator[httpx2
         async with httpx2.AsyncClient(base_url=started[1], timeout=60) as client:
             yield client
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         async with asyncio.timeout(20):
             _, rest = await process.communicate()
     assert b"Traceback" not in rest, rest.decode()
