@@ -1,1 +1,79 @@
-"""placeholder"""
+"""bodhi_asgi beside Django: one line in ``asgi.py``.
+
+Django's middleware does not surround what is composed here, so its ``ALLOWED_HOSTS`` is asked by us, and its logged-in
+user is read by :func:`django_user` with ``identity="django"``.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import SimpleCookie
+from typing import Any
+
+from bodhi_asgi import Bodhi, BodhiApp, Caller, Forbidden
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def bodhi_asgi(
+    django: Application, bodhi: BodhiApp | None = None, *, path: str = "/bodhi", **settings: Any
+) -> Application:
+    """Django with bodhi under ``path``: ``application = bodhi_asgi(get_asgi_application())``.
+
+    Takes a ready ``BodhiApp``, or settings for a new one; ``identity="django"`` reads Django's session.
+    """
+    if bodhi is None:
+        if settings.get("identity") == "django":
+            settings["identity"] = django_user
+        bodhi = BodhiApp(**settings)
+    wrapped = bodhi.wrap(django, path)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _host_is_allowed(scope):
+            # Django answers a foreign host with its own 400, whatever the path.
+            await django(scope, receive, send)
+            return
+        await wrapped(scope, receive, send)
+
+    return application
+
+
+async def django_user(connection: Any) -> Caller | None:
+    """The user of Django's session: checked by Django itself, session hash included. None when nobody is logged in.
+
+    Raises Forbidden for a user who is not active.
+    """
+    from importlib import import_module
+
+    from django.conf import settings
+    from django.contrib.auth import aget_user
+    from django.http import HttpRequest
+
+    cookies = SimpleCookie(connection.headers.get("cookie", ""))
+    morsel = cookies.get(settings.SESSION_COOKIE_NAME)
+    if morsel is None:
+        return None
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(morsel.value)
+    user = await aget_user(request)
+    if not user.is_authenticated:
+        return None
+    if not user.is_active:
+        raise Forbidden("this user is not active")
+    return Caller.user(str(user.pk), issuer="django", name=user.get_username())
+
+
+def _host_is_allowed(scope: Scope) -> bool:
+    from django.conf import settings
+    from django.http.request import split_domain_port, validate_host
+
+    allowed = settings.ALLOWED_HOSTS
+    if settings.DEBUG and not allowed:
+        allowed = [".localhost", "127.0.0.1", "[::1]"]
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    domain, _ = split_domain_port(hosts[-1] if hosts else "")
+    return bool(domain) and validate_host(domain, allowed)
+
+
+__all__ = ["Bodhi", "BodhiApp", "bodhi_asgi", "django_user"]
