@@ -101,6 +101,7 @@ async def open_services(
         on_died=_died(events, meters),
     )
     stack.push_async_callback(engines.aclose)
+    await asyncio.to_thread(engines.prepare)
     models = ModelService(models=config.models, demo=config.demo, engine=config.engine)
     inference = InferenceService(
         models=models,

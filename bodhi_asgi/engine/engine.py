@@ -49,10 +49,19 @@ class ThreadEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the model is loaded and its thread has not ended."""
+        engine = self._engine
+        return engine is not None and not engine.has_ended and engine.ready.done()
+
     async def start(self) -> ModelFacts:
-        """Load the model in its thread. Idempotent. Raises ModelLoadFailed, MissingDependency, EngineStopped."""
+        """Load the model in its thread, again if that had ended. Idempotent.
+
+        Raises ModelLoadFailed, MissingDependency, EngineStopped.
+        """
         self._refuse_when_closed()
-        if self._engine is None:
+        if self._engine is None or self._engine.has_ended:
             engine = EngineLoop(make_runner(self._spec), self._spec, self._deliver)
             self._loop = asyncio.get_running_loop()
             self._engine = engine

@@ -64,6 +64,7 @@ class EngineLoop:
         self._in_prefill: frozenset[str] = frozenset()
         self._pace = Pace()
         self._thread: threading.Thread | None = None
+        self.has_ended = False
         self.ready: Future[ModelFacts] = Future()
         self.progress = 0
         """Grows with every step and every prompt taken in; stands still when the model hangs."""
@@ -223,6 +224,7 @@ class EngineLoop:
         return None if at_s is None else max(0.0, at_s - time.monotonic())
 
     def _close(self, reason: BodhiError) -> None:
+        self.has_ended = True
         with self._wake:
             self._is_stopping = True
             left = [note for note in self._inbox if isinstance(note, Work)]

@@ -16,11 +16,12 @@ from bodhi_asgi.clock import Clock, SystemClock
 from bodhi_asgi.engine.errors import EngineStopped, ModelLoadFailed
 from bodhi_asgi.engine.process.protocol import error_from_plain, error_to_plain
 from bodhi_asgi.engine.single_flight import SingleFlight
-from bodhi_asgi.engine.types import Engine, ModelFacts, ModelSpec
+from bodhi_asgi.engine.types import Engine, EngineStats, ModelFacts, ModelSpec
 from bodhi_asgi.errors import BodhiError, Broken, ConfigurationInvalid
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.client import ProcessEngine
+    from bodhi_asgi.engine.engine import ThreadEngine
 
 Isolation: TypeAlias = Literal["process", "thread"]
 
@@ -107,6 +108,11 @@ class EnginePool:
     def states(self) -> dict[str, EngineState]:
         """One row per model that was asked for, by name."""
         return {spec.name: place.state() for spec, place in self._places.items()}
+
+    async def stats(self) -> dict[str, EngineStats]:
+        """What runs and waits in every engine that stands, by the model's name."""
+        standing = {spec.name: place.engine for spec, place in self._places.items() if place.is_standing}
+        return {name: await engine.stats() for name, engine in standing.items()}
 
     async def aclose(self) -> None:
         """Close every engine: a thread ends, a process is left to its linger time. Idempotent."""
@@ -217,17 +223,19 @@ class _ProcessPlace(_Place):
 
 
 class _ThreadPlace(_Place):
-    def __init__(self, spec: ModelSpec, engine: Engine, clock: Clock, loaded: Callable[[ModelFacts], None]) -> None:
+    def __init__(
+        self, spec: ModelSpec, engine: "ThreadEngine", clock: Clock, loaded: Callable[[ModelFacts], None]
+    ) -> None:
         super().__init__(spec, engine, clock)
+        self._thread = engine
         self._loaded = loaded
-        self._stands = False
 
     @property
     def is_standing(self) -> bool:
-        return self._stands
+        return self._thread.is_running
 
     def state(self) -> EngineState:
-        if self._stands:
+        if self.is_standing:
             return EngineState(self.spec.name, "ready", os.getpid())
         if self._error is not None:
             return EngineState(self.spec.name, "failed", reason=self._error.message)
@@ -235,7 +243,6 @@ class _ThreadPlace(_Place):
 
     async def _start(self) -> None:
         await super()._start()
-        self._stands = True
         self._loaded(await self.engine.start())
 
 

@@ -1,7 +1,7 @@
 """Counters, gauges and histograms that cost a dictionary look-up, whether or not anything reads them."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -50,20 +50,19 @@ class Counter(Meter):
 
 
 class Gauge(Meter):
-    """A value that is asked for when somebody reads it."""
+    """A value that goes up and down."""
 
     kind = "gauge"
 
     def __init__(self, name: str, help: str, labels: tuple[str, ...] = ()) -> None:  # noqa: A002
         super().__init__(name, help, labels)
-        self._read: Callable[[], Iterable[tuple[Labels, float]]] = tuple
+        self._values: dict[Labels, float] = {}
 
-    def read_from(self, read: Callable[[], Iterable[tuple[Labels, float]]]) -> None:
-        """Where the value comes from: label values and number."""
-        self._read = read
+    def set(self, value: float, /, **labels: str) -> None:
+        self._values[self.key(labels, self._values)] = value  # type: ignore[arg-type]
 
     def series(self) -> Iterator[tuple[Labels, float]]:
-        yield from self._read()
+        yield from tuple(self._values.items())
 
 
 class Histogram(Meter):

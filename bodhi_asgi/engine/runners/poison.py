@@ -1,8 +1,8 @@
 """A runner that misbehaves on request, for the tests of whatever has to survive it.
 
 A last message ``poison: <deed>`` says how, as soon as its first token is due: ``segv``, ``abort``, ``exit0``, ``hang``,
-``raise``, ``sleep <seconds>``, ``garbage-frame`` and ``half-frame`` (said on every socket of the process before it
-ends). ``poison: later <deed>`` waits for the fourth token. Anything else is an ordinary echo.
+``raise``, ``sleep <seconds> …`` (before every token), ``garbage-frame`` and ``half-frame`` (said on every socket of
+the process before it ends). ``poison: later <deed>`` waits for the fourth token. Anything else is an ordinary echo.
 """
 
 import ctypes
@@ -72,7 +72,7 @@ def commit(deed: str) -> None:
             while True:
                 time.sleep(3600)
         case "sleep":
-            time.sleep(float(argument))
+            time.sleep(float(argument.split()[0]))
         case "raise":
             raise RuntimeError("the poison runner was told to fail")
         case "garbage-frame" | "half-frame":

@@ -48,7 +48,11 @@ async def info(call: Call) -> Response:
 
 async def metrics(call: Call) -> Response:
     """The meters as Prometheus reads them."""
-    return Response(render(call.services.meters), media_type=CONTENT_TYPE)
+    meters = call.services.meters
+    for model, stats in (await call.services.engines.stats()).items():
+        meters.engine_running.set(stats.running, model=model)
+        meters.engine_waiting.set(stats.waiting, model=model)
+    return Response(render(meters), media_type=CONTENT_TYPE)
 
 
 async def _known(call: Call) -> Caller | None:
