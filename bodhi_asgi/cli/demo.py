@@ -92,6 +92,7 @@ async def _run(curl: str) -> None:
             output, _ = await process.communicate()
     except TimeoutError:
         process.kill()
+        await process.wait()
         raise DemoFailed(f"the demo model did not answer within {ANSWERS_WITHIN_S} s") from None
     text = output.decode(errors="replace")
     click.echo(text)

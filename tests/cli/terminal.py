@@ -1,12 +1,13 @@
 """A terminal of our own, with the command line in it: what is typed, what is shown, and when it ends."""
 
 import asyncio
+import codecs
 import os
 import pty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-WAITS_S = 60
+WAITS_S = 30
 
 
 class Terminal:
@@ -16,12 +17,13 @@ class Terminal:
         self.process = process
         self._screen = screen
         self._shown = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()  # a read may end inside a character
         self._more = asyncio.Event()
         asyncio.get_running_loop().add_reader(screen, self._read)
 
     def _read(self) -> None:
         try:
-            self._shown += os.read(self._screen, 65536).decode(errors="replace")
+            self._shown += self._decoder.decode(os.read(self._screen, 65536))
         except OSError:  # the other side is gone
             asyncio.get_running_loop().remove_reader(self._screen)
         self._more.set()
@@ -34,10 +36,13 @@ class Terminal:
 
     async def shows(self, text: str) -> str:
         """Wait until ``text`` is shown, and give everything up to its end; what follows is left for the next call."""
-        async with asyncio.timeout(WAITS_S):
-            while text not in self._shown:
-                self._more.clear()
-                await self._more.wait()
+        try:
+            async with asyncio.timeout(WAITS_S):
+                while text not in self._shown:
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            raise AssertionError(f"waited for {text!r} and saw {self._shown[-500:]!r}") from None
         before, _, self._shown = self._shown.partition(text)
         return before + text
 

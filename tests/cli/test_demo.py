@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bodhi_asgi.cli import demo
 from bodhi_asgi.cli.demo import answer_of
 from tests.cli.conftest import Bodhi
 
@@ -34,6 +35,31 @@ def test_without_curl_the_check_says_so(bodhi: Bodhi, monkeypatch: pytest.Monkey
     result = bodhi("demo", "--port", "20135", "--check")
     assert result.exit_code == 5
     assert "curl is not installed" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("curl", "reason"),
+    [("exec echo nothing", "got no answer"), ("exit 7", "got no answer"), ("exec sleep 60", "did not answer within")],
+)
+def test_a_curl_without_an_answer_is_a_failure(
+    bodhi: Bodhi, monkeypatch: pytest.MonkeyPatch, curl: str, reason: str
+) -> None:
+    monkeypatch.setattr(demo, "CURL", curl)
+    monkeypatch.setattr(demo, "ANSWERS_WITHIN_S", 1)
+    result = bodhi("demo", "--port", "22135", "--check")
+    assert result.exit_code == 5
+    assert reason in result.stderr
+
+
+def test_when_no_port_is_free_it_says_which_were_tried(bodhi: Bodhi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "PORTS_TRIED", 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = bodhi("demo", "--port", str(port), "--check")
+    assert result.exit_code == 5
+    assert f"none of the ports {port} to {port} is free" in result.stderr
 
 
 async def test_in_the_foreground_it_waits_for_ctrl_c(command: list[str], environment: dict[str, str]) -> None:

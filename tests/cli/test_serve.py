@@ -87,3 +87,9 @@ def test_a_model_without_a_path_is_a_usage_error(bodhi: Bodhi) -> None:
     result = bodhi("serve", "--model", "small")
     assert result.exit_code == 2
     assert "'small' is not of the form name=path" in result.stderr
+
+
+def test_an_ipv6_address_needs_no_brackets(bodhi: Bodhi) -> None:
+    result = bodhi("serve", "--host", "2001:db8::1", "--port", "1135")
+    assert result.exit_code == 5
+    assert "2001:db8::1" in result.stderr
