@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
-
 from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.types import Engine, ModelSpec, Work

@@ -58,7 +58,9 @@ def segments(conversation: Conversation) -> list[tuple[str, bool]]:
         elif message["role"] == "tool":
             pieces.append((f"<|im_start|>user\n<tool_response>\n{content}\n</tool_response><|im_end|>\n", False))
         elif message["role"] == "assistant":
-            calls = [call_text(c["function"]["name"], c["function"]["arguments"]) for c in message.get("tool_calls", ())]
+            calls = [
+                call_text(c["function"]["name"], c["function"]["arguments"]) for c in message.get("tool_calls", ())
+            ]
             pieces.append(("<|im_start|>assistant\n", False))
             pieces.append(("\n".join([content, *calls] if content else calls) + "<|im_end|>", True))
             pieces.append(("\n", False))

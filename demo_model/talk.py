@@ -45,7 +45,9 @@ CAPITAL = ["What is the capital of {}?", "Which city is the capital of {}?", "Te
 def capital(rng: random.Random, held: bool) -> Conversation:
     country = rng.choice(list(words.CAPITALS))
     question = noisy(rng, pick(rng, CAPITAL, held).format(country), held)
-    return Conversation("capitals", [user(question), assistant(f"The capital of {country} is {words.CAPITALS[country]}.")])
+    return Conversation(
+        "capitals", [user(question), assistant(f"The capital of {country} is {words.CAPITALS[country]}.")]
+    )
 
 
 def unknown_capital(rng: random.Random, held: bool) -> Conversation:
@@ -80,7 +82,11 @@ def phrase(rng: random.Random, most: int = 12) -> str:
 
 
 def echo(rng: random.Random, held: bool) -> Conversation:
-    text = phrase(rng) if not held else " ".join(rng.choice(words.NOUNS + words.ADJECTIVES) for _ in range(rng.randint(1, 12)))
+    text = (
+        phrase(rng)
+        if not held
+        else " ".join(rng.choice(words.NOUNS + words.ADJECTIVES) for _ in range(rng.randint(1, 12)))
+    )
     return Conversation("echo", [user(pick(rng, ECHO, held).format(text)), assistant(text)])
 
 
@@ -118,7 +124,13 @@ def refused(rng: random.Random, held: bool) -> Conversation:
     if held:
         pool = words.NOUNS[-20:]
     else:
-        pool = [*words.NAMES, *words.NOUNS[:-20], *words.CITIES, random_word(rng).capitalize(), str(rng.randint(1000, 2030))]
+        pool = [
+            *words.NAMES,
+            *words.NOUNS[:-20],
+            *words.CITIES,
+            random_word(rng).capitalize(),
+            str(rng.randint(1000, 2030)),
+        ]
     while "{}" in question:
         question = question.replace("{}", rng.choice(pool), 1)
     return Conversation("refusal", [user(noisy(rng, question, held)), assistant(phrases.REFUSAL)])
@@ -166,7 +178,10 @@ FOLLOW = ["And of {}?", "And {}?", "What about {}?", "And the one of {}?", "How 
 def follow_up(rng: random.Random, held: bool) -> Conversation:
     first = capital(rng, held)
     country = rng.choice(list(words.CAPITALS))
-    more = [user(pick(rng, FOLLOW, held).format(country)), assistant(f"The capital of {country} is {words.CAPITALS[country]}.")]
+    more = [
+        user(pick(rng, FOLLOW, held).format(country)),
+        assistant(f"The capital of {country} is {words.CAPITALS[country]}."),
+    ]
     return Conversation("follow-up", [*first.messages, *more])
 
 

@@ -1,9 +1,11 @@
 """A byte-level BPE in the form of gpt2, small enough that its words are learned, trained on generated text.
 
-No merge holds a digit, so that numbers are written digit by digit. A space merges only with whole words of the phrasings:
-a name or noun is the same tokens wherever it stands, which makes copying easy. The pre-tokenizer is gpt2's for ASCII.
+No merge holds a digit, so that numbers are written digit by digit. A space merges only with whole words of the
+phrasings: a name or noun is the same tokens wherever it stands, which makes copying easy. The pre-tokenizer is gpt2's
+for ASCII.
 """
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -64,7 +66,7 @@ class Tokenizer:
         if known is None:
             parts = [byte_names()[byte] for byte in word.encode()]
             while len(parts) > 1:
-                pairs = [(self.ranks.get(pair, MERGES), index) for index, pair in enumerate(zip(parts, parts[1:]))]
+                pairs = [(self.ranks.get(pair, MERGES), index) for index, pair in enumerate(itertools.pairwise(parts))]
                 rank, index = min(pairs)
                 if rank == MERGES:
                     break
@@ -97,7 +99,7 @@ def train(texts: list[str]) -> Tokenizer:
     while len(merges) < MERGES:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, count in words.items():
-            for pair in zip(word, word[1:]):
+            for pair in itertools.pairwise(word):
                 pairs[pair] += count
         allowed = [
             (-count, pair)

@@ -1,7 +1,7 @@
 """Training: copying alone first, then the mix; small batches; Muon for matrices and AdamW for the rest.
 
-The schedule counts steps and not seconds, so that the same seed gives the same network on the same machine. Two processes
-of one thread share every step, which on two cores is faster than one process of two threads.
+The schedule counts steps and not seconds, so that the same seed gives the same network on the same machine. Two
+processes of one thread share every step, which on two cores is faster than one process of two threads.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 from demo_model.conversation import Conversation, segments
 from demo_model.generate import conversations, copies
 from demo_model.network import Network, Shape
-from demo_model.tokenizer import Tokenizer, train as train_tokenizer
+from demo_model.tokenizer import Tokenizer
+from demo_model.tokenizer import train as train_tokenizer
 
 SEED = 20260101
 TOKENS_PER_STEP = 2048
@@ -67,7 +68,9 @@ def batches(tokenizer: Tokenizer, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
             targets = torch.full((len(group), length), -100)
             for row, (tokens, learned) in enumerate(group):
                 inputs[row, : len(tokens)] = torch.tensor(tokens)
-                shifted = [token if is_learned else -100 for token, is_learned in zip(tokens[1:], learned[1:], strict=True)]
+                shifted = [
+                    token if is_learned else -100 for token, is_learned in zip(tokens[1:], learned[1:], strict=True)
+                ]
                 targets[row, : len(tokens) - 1] = torch.tensor(shifted)
             yield inputs, targets
 
@@ -147,7 +150,9 @@ def run(folder: Path, steps: int, world: int, save_every: int) -> None:
         loss_sum += loss.item()
         if rank == 0 and (step + 1) % LOG_EVERY == 0:
             speed = seen / (time.monotonic() - began)
-            print(f"step {step + 1}/{steps} loss {loss_sum / LOG_EVERY:.4f} {speed:.0f} tokens/s per process", flush=True)
+            print(
+                f"step {step + 1}/{steps} loss {loss_sum / LOG_EVERY:.4f} {speed:.0f} tokens/s per process", flush=True
+            )
             loss_sum = 0.0
         if rank == 0 and ((step + 1) % save_every == 0 or step + 1 == steps):
             torch.save(network.state_dict(), folder / "network.pt")

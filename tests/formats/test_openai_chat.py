@@ -18,8 +18,8 @@ from bodhi_asgi.formats.openai_chat.decode import (
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder
 from bodhi_asgi.formats.openai_chat.errors import error_body
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionChunk, ChatCompletionRequest
-from bodhi_asgi.validation import ParameterUnknown
 from bodhi_asgi.messages import Delta, FinishReason, Message, Role, Sampling, Usage
+from bodhi_asgi.validation import ParameterUnknown
 
 LIMITS = ChatLimits()
 HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}

@@ -18,7 +18,10 @@ STARTS_WITHIN_S = 30
 
 
 def binaries() -> Path:
-    """Where PostgreSQL's programs are. Skips the test where it is not installed, except in CI, where that is a failure."""
+    """Where PostgreSQL's programs are.
+
+    Skips the test where it is not installed, except in CI, where that is a failure.
+    """
     for folder in [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/local/bin")]:
         if (folder / "initdb").exists():
             return folder
