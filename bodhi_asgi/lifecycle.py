@@ -8,8 +8,8 @@ longer. Starts and stops are leases on that task. Nothing here knows what is sta
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
@@ -26,6 +26,9 @@ Status: TypeAlias = Literal["new", "starting", "ready", "draining", "stopped", "
 COOL_DOWN_S: Final = 5.0
 """Seconds after a failed lazy start before the next one is tried; until then everybody gets the same error at once."""
 
+DRAIN_S: Final = 5.0
+"""Seconds that closing waits for what is still in use, before it closes the value under it."""
+
 
 @dataclass(eq=False)
 class _Run(Generic[T]):
@@ -35,7 +38,9 @@ class _Run(Generic[T]):
     ready: "asyncio.Future[T]"
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     drain: asyncio.Event = field(default_factory=asyncio.Event)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
     leases: int = 0
+    uses: int = 0
     is_lazy: bool = False
     owner: "asyncio.Task[None] | None" = None
 
@@ -43,12 +48,16 @@ class _Run(Generic[T]):
 class Lifecycle(Generic[T]):
     """Opens a value on the first lease and closes it with the last; can be used again afterwards.
 
-    ``open_value`` receives an exit stack that is closed in reverse order inside the task that filled it.
+    ``open_value`` receives an exit stack that is closed in reverse order inside the task that filled it. Closing waits
+    ``drain_s`` seconds for what is in use.
     """
 
-    def __init__(self, open_value: Callable[[AsyncExitStack], Awaitable[T]], *, clock: Clock) -> None:
+    def __init__(
+        self, open_value: Callable[[AsyncExitStack], Awaitable[T]], *, clock: Clock, drain_s: float = DRAIN_S
+    ) -> None:
         self._open_value = open_value
         self._clock = clock
+        self._drain_s = drain_s
         self._run: _Run[T] | None = None
         self._status: Status = "new"
         self._failure: BaseException | None = None
@@ -79,6 +88,11 @@ class Lifecycle(Generic[T]):
         """The event loop the value lives on, while there is one."""
         return self._run.loop if self._run is not None and not self._run.loop.is_closed() else None
 
+    @property
+    def leases(self) -> int:
+        """How many hold the value open."""
+        return self._run.leases if self._run is not None else 0
+
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[T]:
         """Hold the value open. The last lease to end closes it, waiting until it is closed."""
@@ -100,32 +114,53 @@ class Lifecycle(Generic[T]):
         run = self._run
         loop = asyncio.get_running_loop()
         if run is not None and not run.loop.is_closed() and run.loop is not loop:
+            if not run.loop.is_running():
+                raise NotStarted("the event loop that the server was started on has stopped without closing it")
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.ensure_started(), run.loop))
         if self.status == "failed" and self._failure is not None and self._clock.monotonic() < self._retry_at_s:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # one error, raised again and again, would collect every stack
         run = self._current_run()
         if run.leases == 0:
             run.is_lazy = True
         return await self._opened(run)
 
-    async def run(self, use: Callable[[T], Awaitable[R]]) -> R:
-        """Await ``use(value)`` on the value's own event loop, opening it first if needed."""
-        value = await self.ensure_started()
+    async def run(self, use: Callable[[T], Awaitable[R]], *, start: bool = True) -> R:
+        """Await ``use(value)`` on the value's own event loop, opening it first if needed.
+
+        Without ``start``, for what goes on with something begun earlier, raises NotStarted where nothing is open.
+        """
+        value = await self.ensure_started() if start else self.value
         home = self.loop
         if home is None or home is asyncio.get_running_loop():
-            return await use(value)
+            with self.in_use():
+                return await use(value)
 
         async def there() -> R:
-            return await use(value)
+            with self.in_use():
+                return await use(value)
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), home))
 
-    def begin_drain(self) -> None:
-        """Let every stream come to its end. Idempotent, and may be called from a signal handler of the same loop."""
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Mark one piece of work on the open value: closing lets it end first, within the drain's time."""
         run = self._run
-        if run is not None and self._status == "ready":
+        if run is None:
+            raise NotStarted("there is nothing to use: the server is not started")
+        run.uses += 1
+        try:
+            yield
+        finally:
+            run.uses -= 1
+            if run.uses == 0:
+                run.idle.set()
+
+    def begin_drain(self) -> None:
+        """Let every stream come to its end. Idempotent, and may be called from other threads and signal handlers."""
+        run = self._run
+        if run is not None and self.status == "ready":
             self._status = "draining"
-            run.drain.set()
+            run.loop.call_soon_threadsafe(run.drain.set)
 
     async def wait_draining(self) -> None:
         """Return once :meth:`begin_drain` has been called or the value is being closed."""
@@ -173,10 +208,12 @@ class Lifecycle(Generic[T]):
                 await run.stop.wait()
                 self._status = "draining"
                 run.drain.set()
+                await self._idle(run)
         except BaseException as error:
             if run.ready.done():
                 self._status = "stopped"
-                log.error("closing failed", exc_info=error)
+                if isinstance(error, Exception):
+                    log.error("closing failed", exc_info=error)
             else:
                 self._fail(run, error)
             if not isinstance(error, Exception):
@@ -187,6 +224,16 @@ class Lifecycle(Generic[T]):
             run.drain.set()
             if self._run is run:
                 self._run = None
+
+    async def _idle(self, run: _Run[T]) -> None:
+        """Wait until nothing is in use, but not for ever."""
+        try:
+            async with asyncio.timeout(self._drain_s):
+                while run.uses:
+                    run.idle.clear()
+                    await run.idle.wait()
+        except TimeoutError:
+            log.warning("closing what is still in use", extra={"uses": run.uses, "waited_s": self._drain_s})
 
     def _fail(self, run: _Run[T], error: BaseException) -> None:
         self._status = "failed"

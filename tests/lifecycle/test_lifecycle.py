@@ -215,3 +215,120 @@ async def test_a_lease_on_another_live_loop_is_refused(lifecycle: Lifecycle[int]
     with pytest.raises(NotStarted, match="another event loop"):
         await asyncio.to_thread(lambda: asyncio.run(lease()))
     await lifecycle.aclose()
+
+
+async def test_closing_lets_what_is_in_use_end_first(lifecycle: Lifecycle[int], opener: Opener) -> None:
+    working_on_it, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(value: int) -> int:
+        working_on_it.set()
+        await go_on.wait()
+        assert opener.stops == 0
+        return value
+
+    working = asyncio.create_task(lifecycle.run(work))
+    async with asyncio.timeout(5):
+        await working_on_it.wait()
+        waiting = asyncio.create_task(lifecycle.wait_draining())
+        closing = asyncio.create_task(lifecycle.aclose())
+        await waiting
+        assert (lifecycle.status, opener.stops) == ("draining", 0)
+        go_on.set()
+        assert await working == 1
+        await closing
+    assert opener.stops == 1
+
+
+async def test_closing_does_not_wait_for_ever(opener: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    lifecycle = Lifecycle(opener, clock=StillClock(), drain_s=0.01)
+    working_on_it = asyncio.Event()
+
+    async def work(_: int) -> None:
+        working_on_it.set()
+        await asyncio.Event().wait()
+
+    working = asyncio.create_task(lifecycle.run(work))
+    async with asyncio.timeout(5):
+        await working_on_it.wait()
+        await lifecycle.aclose()
+    assert (lifecycle.status, opener.stops) == ("stopped", 1)
+    assert "closing what is still in use" in caplog.text
+    working.cancel()
+    await asyncio.wait([working])
+
+
+async def test_what_goes_on_with_something_begun_earlier_starts_nothing(
+    lifecycle: Lifecycle[int], opener: Opener
+) -> None:
+    async def work(value: int) -> int:
+        return value
+
+    with pytest.raises(NotStarted):
+        await lifecycle.run(work, start=False)
+    with pytest.raises(NotStarted), lifecycle.in_use():
+        pass
+    assert opener.starts == 0
+
+
+async def test_a_drain_may_begin_in_another_thread(lifecycle: Lifecycle[int]) -> None:
+    async with lifecycle.lease():
+        waiting = asyncio.create_task(lifecycle.wait_draining())
+        await asyncio.to_thread(lifecycle.begin_drain)
+        async with asyncio.timeout(5):
+            await waiting
+
+
+def test_a_loop_that_ends_with_us_still_open_closes_in_order(
+    lifecycle: Lifecycle[int], opener: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with a server that runs no lifespan and cancels its tasks at the end."""
+    asyncio.run(lifecycle.ensure_started())  # type: ignore[arg-type]
+    assert (opener.stops, lifecycle.status) == (1, "stopped")
+    assert not caplog.records
+
+
+def test_a_loop_that_stands_still_is_no_reason_to_hang(lifecycle: Lifecycle[int]) -> None:
+    home = asyncio.new_event_loop()
+    home.run_until_complete(lifecycle.ensure_started())
+    with pytest.raises(NotStarted, match="stopped without closing"):
+        asyncio.run(lifecycle.ensure_started())  # type: ignore[arg-type]
+    home.run_until_complete(lifecycle.aclose())
+    home.close()
+
+
+async def test_a_failure_to_close_is_logged_and_not_raised(caplog: pytest.LogCaptureFixture) -> None:
+    async def open_value(stack: AsyncExitStack) -> int:
+        def fail() -> None:
+            raise OSError("the disk is gone")
+
+        stack.callback(fail)
+        return 1
+
+    lifecycle = Lifecycle(open_value, clock=StillClock())
+    async with lifecycle.lease():
+        pass
+    assert lifecycle.status == "stopped"
+    assert "closing failed" in caplog.text
+
+
+async def test_a_lease_given_up_during_the_start_ends_it_once_it_is_through(
+    lifecycle: Lifecycle[int], opener: Opener
+) -> None:
+    opener.gate = asyncio.Event()
+
+    async def lease() -> None:
+        async with lifecycle.lease():
+            raise AssertionError("never entered")
+
+    starting = asyncio.create_task(lease())
+    while lifecycle.status != "starting":
+        await asyncio.sleep(0)
+    assert lifecycle.leases == 1
+    starting.cancel()
+    await asyncio.sleep(0)
+    opener.gate.set()
+    await asyncio.wait([starting])
+    async with asyncio.timeout(5):
+        while lifecycle.status != "stopped":
+            await asyncio.sleep(0)
+    assert (opener.starts, opener.stops) == (1, 1)
