@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
+from bodhi_asgi.errors import MissingDependency
 from bodhi_asgi.messages import Prompt, Sampling
 
 
@@ -61,8 +62,10 @@ class Runner(Protocol):
 def make_runner(spec: ModelSpec) -> Runner:
     """The runner that ``spec`` names. Raises MissingDependency when it needs an extra that is not installed."""
     if spec.runner == "llama":
-        from bodhi_asgi.engine.runners.llama import LlamaRunner
-
+        try:
+            from bodhi_asgi.engine.runners.llama import LlamaRunner
+        except ImportError as error:
+            raise MissingDependency("local inference", "llama") from error
         return LlamaRunner(spec)
     if spec.runner == "poison":
         from bodhi_asgi.engine.runners.poison import PoisonRunner

@@ -1,0 +1,27 @@
+"""What is shipped: our packages, the demo model, the types, and nothing else."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import bodhi_asgi
+
+ROOT = Path(bodhi_asgi.__file__).parent.parent
+PACKAGES = {"bodhi_asgi", "bodhi_starlette", "bodhi_fastapi", "bodhi_django"}
+
+
+def test_the_wheel_holds_every_package_and_no_surprise(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert "bodhi_asgi/demo_model/demo.gguf" in names
+    assert {f"bodhi_asgi/http/assets/docs.{kind}" for kind in ("html", "js", "css")} <= set(names)
+    suffixes = {Path(name).suffix for name in names if ".dist-info/" not in name}
+    assert suffixes <= {".py", ".typed", ".gguf", ".html", ".js", ".css"}
+    assert not [name for name in names if name.endswith(".pth")]
