@@ -6,12 +6,14 @@ lifespan the host composes, ``install``, which composes it, and the first reques
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Final, TypeAlias, TypedDict, TypeVar, cast
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final, TypedDict, TypeVar, cast
+from weakref import WeakKeyDictionary
 
+from starlette._utils import get_route_path
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bodhi_asgi.auth.identity import Identity
@@ -21,14 +23,14 @@ from bodhi_asgi.facade import Bodhi, HasScope
 from bodhi_asgi.http.app import HttpApp
 from bodhi_asgi.http.drain import Drain
 from bodhi_asgi.http.errors import dialect_of, error_response
+from bodhi_asgi.http.lifespan import Lifespan, LifespanOf, serve_lifespan
+from bodhi_asgi.http.lifespan import combine_lifespans as combine_lifespans
 from bodhi_asgi.server import BodhiServer
 from bodhi_asgi.settings.schema import BodhiServerConfig
 
 log = logging.getLogger(__name__)
 
 H = TypeVar("H", bound=Starlette)
-Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
-
 STATE_KEY: Final = "bodhi"
 WEBSOCKET_REFUSED: Final = 4404
 
@@ -58,13 +60,19 @@ class BodhiApp:
         self.server = BodhiServer(config, identity=identity, clock=clock, **settings)
         self._http = HttpApp(self.server, with_docs=bool(self.server.config.docs))
         self._drain = Drain(self.server.begin_drain)
-        self._mounts: dict[int, set[str]] = {}
+        self._mounts: WeakKeyDictionary[Starlette, set[str]] = WeakKeyDictionary()
+        self._wraps = ""
         self._has_warned = False
 
     @property
     def status(self) -> str:
         """``new``, ``starting``, ``ready``, ``draining``, ``stopped`` or ``failed``."""
         return self.server.status
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Our routes by name, for a host's ``url_for("bodhi:chat")``."""
+        return self._http.routes
 
     def begin_drain(self) -> None:
         """Take nothing new; open streams end with a final ``server_shutting_down`` error."""
@@ -96,7 +104,9 @@ class BodhiApp:
         With ``on_start_failure = "degrade"`` a failed start is logged and the host goes on; below the mount 503 is
         said.
         """
+        _require_asyncio()
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._end_with_the_last_host)
             try:
                 await stack.enter_async_context(self.server.lifecycle.lease())
             except BodhiError as error:
@@ -104,6 +114,11 @@ class BodhiApp:
                 if self.server.config.on_start_failure == "raise":
                     raise
             yield {"bodhi": self.server}
+
+    async def _end_with_the_last_host(self) -> None:
+        """Close also what a host's own start-up code had started before our lifespan was entered."""
+        if self.server.lifecycle.leases == 0:
+            await self.server.lifecycle.aclose()
 
     def install(self, app: H, path: str = "/bodhi") -> H:
         """Mount under ``path`` of a Starlette or FastAPI application and start and stop with it.
@@ -115,7 +130,7 @@ class BodhiApp:
         if not isinstance(app, Starlette):
             raise TypeError(f"install() knows Starlette and FastAPI, not {type(app).__name__}; use wrap()")
         path = _mount_path(path)
-        mounts = self._mounts.setdefault(id(app), set())
+        mounts = self._mounts.setdefault(app, set())
         if path in mounts:
             return app
         if app.middleware_stack is not None:
@@ -126,7 +141,7 @@ class BodhiApp:
             hosts_own: Lifespan = app.router.lifespan_context
             app.router.lifespan_context = cast("Any", combine_lifespans(self.lifespan, hosts_own))
             app.add_middleware(BodhiStateMiddleware, bodhi=self)
-        app.router.routes.append(Mount(path, app=self, name="bodhi"))
+        app.router.routes.append(BodhiMount(path, app=self, name="bodhi"))
         mounts.add(path)
         return app
 
@@ -135,6 +150,7 @@ class BodhiApp:
 
         For hosts without a mount of their own, such as Django's ``get_asgi_application()``.
         """
+        self._wraps = type(app).__name__
         return Wrapped(self, app, _mount_path(path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,13 +164,14 @@ class BodhiApp:
             await send({"type": "websocket.close", "code": WEBSOCKET_REFUSED, "reason": "there is no websocket here"})
             return
         home = self.server.lifecycle.loop
-        if home is not None and home is not asyncio.get_running_loop():
+        if home is not None and home is not _this_loop():
             await _on_loop(home, self._serve, scope, receive, send)
         else:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            _require_asyncio()
             self._warn_when_lazy(scope)
             await self.server.lifecycle.ensure_started()
         except BodhiError as error:
@@ -165,8 +182,8 @@ class BodhiApp:
 
     async def _without_server(self, error: BodhiError, scope: Scope, receive: Receive, send: Send) -> None:
         """503 in the path's dialect; what liveness asks does not depend on the services."""
-        path = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
-        if path in ("/ping", "/health", "/health/live", "/health/ready"):
+        path = get_route_path(scope)
+        if self._http.is_open(str(scope["method"]), path) and _this_loop() is not None:
             await self._http(scope, receive, send)
             return
         log.error("a request found the server not started", extra={"code": error.code})
@@ -177,12 +194,28 @@ class BodhiApp:
         if self._has_warned or self.server.status != "new":
             return
         self._has_warned = True
-        host = type(scope["app"]).__name__ if "app" in scope else "the host"
-        log.warning(
-            "bodhi starts with its first request, because %s does not run its lifespan; "
-            "add lifespan=bodhi_app.lifespan to the host, or use bodhi_app.install(app, path)",
-            host,
-        )
+        if self._wraps and "app" not in scope:
+            who = f"the server around {self._wraps}"
+            cure = "run it with a server that does, such as uvicorn, hypercorn or granian"
+        else:
+            who = type(scope["app"]).__name__ if "app" in scope else "the server"
+            cure = "add lifespan=bodhi_app.lifespan to the host, or use bodhi_app.install(app, path)"
+        log.warning("bodhi starts with its first request, because %s does not run its lifespan; %s", who, cure)
+
+
+class BodhiMount(Mount):
+    """A mount that serves its prefix without a slash too, where a host would redirect to an absolute address."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] in ("http", "websocket") and get_route_path(scope) == self.path:
+            root_path = scope.get("root_path", "")
+            return Match.FULL, {
+                "path_params": dict(scope.get("path_params", {})),
+                "app_root_path": scope.get("app_root_path", root_path),
+                "root_path": root_path + self.path,
+                "endpoint": self.app,
+            }
+        return super().matches(scope)
 
 
 class Wrapped:
@@ -199,7 +232,7 @@ class Wrapped:
             await serve_lifespan(combine_lifespans(self._bodhi.lifespan, self._inner_lifespan), scope, receive, send)
             return
         root_path = str(scope.get("root_path", ""))
-        path = str(scope["path"]).removeprefix(root_path)
+        path = get_route_path(scope)
         if path == self._path or path.startswith(f"{self._path}/"):
             scope = {
                 **scope,
@@ -217,44 +250,6 @@ class Wrapped:
             yield state
 
 
-class LifespanOf:
-    """Runs the lifespan of an ASGI application as a context manager that yields its state."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._from_app: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
-        self._state: dict[str, Any] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Mapping[str, Any]:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
-        self._task = asyncio.ensure_future(self._app(scope, self._to_app.get, self._from_app.put))
-        self._to_app.put_nowait({"type": "lifespan.startup"})
-        answer = await self._answer()
-        if answer is not None and answer["type"] == "lifespan.startup.failed":
-            raise NotStarted(f"the wrapped application could not start: {answer.get('message', '')}")
-        return self._state
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        if self._task is not None and not self._task.done():
-            self._to_app.put_nowait({"type": "lifespan.shutdown"})
-            await self._answer()
-            await asyncio.wait([self._task])
-
-    async def _answer(self) -> MutableMapping[str, Any] | None:
-        """What the application says next; None when it knows no lifespan and has returned or raised."""
-        assert self._task is not None
-        answer = asyncio.ensure_future(self._from_app.get())
-        await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        answer.cancel()
-        if self._task.exception() is not None:
-            log.debug("the wrapped application has no lifespan", exc_info=self._task.exception())
-        return None
-
-
 class BodhiStateMiddleware:
     """Puts ``request.state.bodhi`` there also when no lifespan ran, on servers and test clients that send none."""
 
@@ -268,47 +263,12 @@ class BodhiStateMiddleware:
         await self._app(scope, receive, send)
 
 
-def combine_lifespans(*lifespans: Lifespan) -> Lifespan:
-    """One lifespan of several: entered in order, left in reverse, their states merged, later ones winning."""
-
-    @asynccontextmanager
-    async def combined(app: Any) -> AsyncIterator[dict[str, Any]]:
-        state: dict[str, Any] = {}
-        async with AsyncExitStack() as stack:
-            for lifespan in lifespans:
-                added = await stack.enter_async_context(lifespan(app))
-                state.update(added or {})
-            yield state
-
-    return combined
-
-
 def get_bodhi(connection: HasScope) -> Bodhi:
     """The verbs for the host itself, from a request or websocket. Raises NotStarted when there are none."""
     bodhi = connection.scope.get("state", {}).get(STATE_KEY)
     if not isinstance(bodhi, Bodhi):
         raise NotStarted("there is no request.state.bodhi: give the host lifespan=bodhi_app.lifespan, or install()")
     return bodhi
-
-
-async def serve_lifespan(lifespan: Lifespan, scope: Scope, receive: Receive, send: Send) -> None:
-    """Speak the lifespan protocol. A failed start is said, never raised: three servers would serve on regardless."""
-    has_started = False
-    await receive()
-    try:
-        async with lifespan(scope.get("app")) as state:
-            if state and "state" in scope:
-                scope["state"].update(state)
-            await send({"type": "lifespan.startup.complete"})
-            has_started = True
-            await receive()
-    except Exception as error:
-        message = f"bodhi: {error.message}" if isinstance(error, BodhiError) else f"bodhi: {type(error).__name__}"
-        log.critical(message, exc_info=None if isinstance(error, BodhiError) else error)
-        kind = "lifespan.shutdown.failed" if has_started else "lifespan.startup.failed"
-        await send({"type": kind, "message": message})
-        return
-    await send({"type": "lifespan.shutdown.complete"})
 
 
 async def _on_loop(home: asyncio.AbstractEventLoop, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -326,6 +286,19 @@ async def _on_loop(home: asyncio.AbstractEventLoop, app: ASGIApp, scope: Scope, 
 
 async def _awaited(awaitable: Any) -> Any:
     return await awaitable
+
+
+def _this_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop we run in; None in somebody else's kind of one."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _require_asyncio() -> None:
+    if _this_loop() is None:
+        raise NotStarted("bodhi runs on asyncio only; start the server with its asyncio worker, not with trio's")
 
 
 def _mount_path(path: str) -> str:

@@ -6,9 +6,11 @@ serialise as those shapes.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
 from bodhi_asgi.caller import Caller, Grants, Scope
+from bodhi_asgi.errors import NotStarted
 from bodhi_asgi.formats.openai_chat.decode import decode
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
@@ -44,14 +46,15 @@ class ChatCompletionStream(AsyncIterator[ChatCompletionChunk]):
 
     async def __anext__(self) -> ChatCompletionChunk:
         while not self._ready:
-            delta = await self._lifecycle.run(lambda _: anext(self._answer))
+            delta = await self._lifecycle.run(lambda _: anext(self._answer), start=False)
             self._ready = [ChatCompletionChunk.model_validate(chunk) for chunk in self._encoder.encode(delta)]
         return self._ready.pop(0)
 
     async def aclose(self) -> None:
         """Stop the model and free its slot. Idempotent."""
         self._ready.clear()
-        await self._lifecycle.run(lambda _: self._answer.aclose())
+        with suppress(NotStarted):  # a server that is closed has ended its answers
+            await self._lifecycle.run(lambda _: self._answer.aclose(), start=False)
 
     async def __aenter__(self) -> Self:
         return self

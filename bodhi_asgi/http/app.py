@@ -9,24 +9,26 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette._utils import get_route_path
 from starlette.responses import Response
-from starlette.routing import compile_path
+from starlette.routing import BaseRoute, compile_path
+from starlette.routing import Route as StarletteRoute
 from starlette.types import Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from bodhi_asgi.auth.connection import Connection
 from bodhi_asgi.caller import Caller
-from bodhi_asgi.errors import BodhiError, Broken, MethodNotAllowed, NotFound
+from bodhi_asgi.errors import BodhiError, Broken, MethodNotAllowed, NotFound, ShuttingDown
 from bodhi_asgi.http.body import ClientGone, read_body
 from bodhi_asgi.http.cors import Cors
 from bodhi_asgi.http.errors import dialect_of, error_response
 from bodhi_asgi.http.guard import HostGuard
 from bodhi_asgi.http.route import Access, Call, Route
-from bodhi_asgi.http.stream import EventStream, send_stream, until_gone_or
+from bodhi_asgi.http.stream import Departure, EventStream, send_stream, until_gone_or
 from bodhi_asgi.http.table import routes
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.server import BodhiServer
@@ -34,6 +36,7 @@ from bodhi_asgi.server import BodhiServer
 log = logging.getLogger(__name__)
 
 UNKNOWN: Final = "unknown"
+RETRY_S: Final = 5.0
 SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -56,8 +59,23 @@ class HttpApp:
         request = _Request(self, scope, receive, send)
         await request.serve()
 
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """The table as Starlette's routes, by which a host finds our addresses: ``url_for("bodhi:chat")``."""
+        return [
+            StarletteRoute(route.path, route.handler, methods=[route.method], name=route.name)
+            for _, route in self._routes
+        ]
+
+    def is_open(self, method: str, path: str) -> bool:
+        """Whether a path answers everybody, also where the services could not be started."""
+        route, _, _ = self.find(method, path)
+        return route is not None and route.access is Access.ANONYMOUS
+
     def find(self, method: str, path: str) -> tuple[Route | None, Mapping[str, str], list[str]]:
-        """The route, its path parameters, and the methods that the path has at all."""
+        """The route, its path parameters, and the methods that the path has at all. A slash at the end is optional."""
+        if path.endswith("/") and path != "/":
+            path = path[:-1]
         allowed: list[str] = []
         for pattern, route in self._routes:
             found = pattern.match(path)
@@ -77,6 +95,7 @@ class _Request:
         self._server = app._server
         self._scope = scope
         self._receive = receive
+        self._departure = Departure(receive)
         self._send = send
         self._connection = Connection(scope)
         self._path = get_route_path(scope) or "/"
@@ -97,6 +116,7 @@ class _Request:
             log.exception("a request failed", extra={"request_id": self._request_id, "route": self._name})
             await self._fail(error)
         finally:
+            await self._departure.stop_listening()
             self._measure(time.monotonic() - began)
 
     async def _answer(self) -> None:
@@ -110,6 +130,10 @@ class _Request:
         route = self._route
         if route is None:
             raise self._not_there()
+        with self._server.lifecycle.in_use() if caller is not None else nullcontext():
+            await self._handle(route, caller)
+
+    async def _handle(self, route: Route, caller: Caller | None) -> None:
         limit = self._server.config.limits.body_bytes
         body = await read_body(self._connection, self._receive, limit) if route.reads_body else b""
         call = Call(
@@ -122,9 +146,14 @@ class _Request:
             known_caller=caller,
         )
         handling = asyncio.ensure_future(route.handler(call))
-        if not await until_gone_or(handling, self._receive):
+        if not await until_gone_or(handling, self._departure.receive):
             raise ClientGone
-        await self._respond(handling.result())
+        answer = handling.result()
+        if self._departure.has_happened:
+            if isinstance(answer, EventStream):
+                await answer.aclose()
+            raise ClientGone
+        await self._respond(answer)
 
     async def _admitted(self) -> Caller | None:
         """The caller, whom the route's rule lets in. Open routes ask nobody and work without a started server."""
@@ -132,6 +161,8 @@ class _Request:
         if access is Access.ANONYMOUS:
             return None
         services = await self._server.lifecycle.ensure_started()
+        if self._server.lifecycle.draining:
+            raise ShuttingDown("the server is shutting down and takes nothing new", retry_after_s=RETRY_S)
         caller = await services.gate.caller_of(self._scope)
         if not isinstance(access, Access):
             caller.require(access)
@@ -143,7 +174,7 @@ class _Request:
             return
         await send_stream(
             answer,
-            self._receive,
+            self._departure.receive,
             self._sending,
             headers=[],
             draining=self._server.lifecycle.wait_draining,

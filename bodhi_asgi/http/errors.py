@@ -33,6 +33,8 @@ def error_response(error: BodhiError, dialect: Dialect) -> Response:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.kind is Kind.UNAUTHENTICATED:
         headers["www-authenticate"] = "Bearer"
+    if error.kind is Kind.METHOD_NOT_ALLOWED:
+        headers["allow"] = str(error.params.get("allowed", ""))
     return json_response(BODIES[dialect](error), status=error.status, headers=headers)
 
 

@@ -7,16 +7,17 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from bodhi_asgi.errors import BodhiError, Broken, ShuttingDown
 
 QUEUE: Final = 16
 PING_S: Final = 15.0
+STALL_S: Final = 15.0
+"""Seconds that a client may leave what was sent unread; then it is given up, because its answer holds a slot."""
 PING: Final = b": ping\n\n"
 YIELD_EVERY: Final = 8
 END: Final = None
@@ -66,13 +67,13 @@ async def send_stream(
     producer = asyncio.create_task(_produce(stream, queue, on_error))
     gone = asyncio.create_task(_until_gone(receive))
     drain = asyncio.ensure_future(draining())
-    tasks: list[asyncio.Future[None]] = [producer, gone, drain]
+    tasks: list[asyncio.Future[Any]] = [producer, gone, drain]
     try:
         await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *headers]})
         sender = asyncio.create_task(_send_frames(queue, send))
         tasks.append(sender)
         await asyncio.wait({sender, gone, drain}, return_when=asyncio.FIRST_COMPLETED)
-        if gone.done():
+        if gone.done() or (sender.done() and not sender.result()):
             return
         if not sender.done():
             await _cancel(producer, sender)
@@ -80,8 +81,10 @@ async def send_stream(
             await send({"type": "http.response.body", "body": stream.error_frame(error), "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
-        await _cancel(*tasks)
-        await stream.aclose()
+        try:
+            await _cancel(*tasks)
+        finally:
+            await stream.aclose()
 
 
 async def _produce(stream: EventStream, queue: "asyncio.Queue[bytes | None]", on_error: Callable[..., None]) -> None:
@@ -102,23 +105,57 @@ async def _produce(stream: EventStream, queue: "asyncio.Queue[bytes | None]", on
     await queue.put(END)
 
 
-async def _send_frames(queue: "asyncio.Queue[bytes | None]", send: Send) -> None:
+async def _send_frames(queue: "asyncio.Queue[bytes | None]", send: Send) -> bool:
+    """Send until the end; False when the client has stopped reading."""
     while True:
-        try:
-            async with asyncio.timeout(PING_S):
-                first = await queue.get()
-        except TimeoutError:
-            # A connection that is half open is found out only by writing.
-            await send({"type": "http.response.body", "body": PING, "more_body": True})
-            continue
-        ready = [first]
-        while not queue.empty():
-            ready.append(queue.get_nowait())
-        data = b"".join(part for part in ready if part is not END)
+        data, is_end = await _next_frames(queue)
         if data:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-        if ready[-1] is END:
-            return
+            try:
+                async with asyncio.timeout(STALL_S):
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+            except TimeoutError:
+                return False
+        if is_end:
+            return True
+
+
+async def _next_frames(queue: "asyncio.Queue[bytes | None]") -> tuple[bytes, bool]:
+    """What is to be sent next, and whether that is all. A connection that is half open is found out only by writing."""
+    try:
+        async with asyncio.timeout(PING_S):
+            ready = [await queue.get()]
+    except TimeoutError:
+        return PING, False
+    while not queue.empty():
+        ready.append(queue.get_nowait())
+    return b"".join(part for part in ready if part is not END), ready[-1] is END
+
+
+class Departure:
+    """Hears that the client has gone, once for everything in one request that wants to know.
+
+    A disconnect that one listener has taken from the server is not told to the next one.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._listening: asyncio.Task[None] | None = None
+
+    async def receive(self) -> Message:
+        """The ASGI ``receive`` of a request whose body is read: returns when the client has gone."""
+        if self._listening is None:
+            self._listening = asyncio.create_task(_until_gone(self._receive), name="bodhi-departure")
+        await asyncio.shield(self._listening)
+        return {"type": "http.disconnect"}
+
+    @property
+    def has_happened(self) -> bool:
+        """Whether the client is known to have gone."""
+        return self._listening is not None and self._listening.done()
+
+    async def stop_listening(self) -> None:
+        if self._listening is not None:
+            await _cancel(self._listening)
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -137,8 +174,11 @@ async def until_gone_or(work: "asyncio.Task[Any]", receive: Receive) -> bool:
 
 
 async def _cancel(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel and wait. What they end with is nobody's concern any more; our own cancellation is not swallowed."""
     for task in tasks:
         task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
     for task in tasks:
-        with suppress(asyncio.CancelledError, Exception):
-            await task
+        if not task.cancelled():
+            task.exception()
