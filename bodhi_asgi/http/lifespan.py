@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bodhi_asgi.errors import BodhiError, NotStarted
+from bodhi_asgi.errors import BodhiError, Broken, NotStarted
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +70,16 @@ class LifespanOf:
         self._to_app.put_nowait({"type": "lifespan.startup"})
         answer = await self._answer()
         if answer is not None and answer["type"] == "lifespan.startup.failed":
-            raise NotStarted(f"the wrapped application could not start: {answer.get('message', '')}")
+            raise NotStarted(f"the wrapped application could not start: {_last_line(answer)}")
         return self._state
 
     async def __aexit__(self, *exc_info: object) -> None:
         if self._task is not None and not self._task.done():
             self._to_app.put_nowait({"type": "lifespan.shutdown"})
-            await self._answer()
+            answer = await self._answer()
             await asyncio.wait([self._task])
+            if answer is not None and answer["type"] == "lifespan.shutdown.failed":
+                raise Broken(f"the wrapped application could not stop: {_last_line(answer)}")
 
     async def _answer(self) -> MutableMapping[str, Any] | None:
         """What the application says next; None when it knows no lifespan and has returned or raised."""
@@ -90,3 +92,9 @@ class LifespanOf:
         if not self._task.cancelled() and self._task.exception() is not None:
             log.debug("the wrapped application has no lifespan", exc_info=self._task.exception())
         return None
+
+
+def _last_line(answer: Mapping[str, Any]) -> str:
+    """What an application says of its failure; Starlette sends a whole traceback, whose last line says it."""
+    lines = str(answer.get("message", "")).split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it does not say why")
