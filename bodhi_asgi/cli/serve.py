@@ -39,7 +39,9 @@ def serve(options: Options, host: str | None, port: int | None, models: dict[str
     if host is not None and ":" in host and not host.startswith("["):
         host = f"[{host}]"
     address = f"{set_host if host is None else host}:{set_port if port is None else port}"
-    logging.basicConfig(level=config.log_level.upper(), format=LOG_LINE)
+    # What libraries report of themselves is not what an operator asked for.
+    logging.basicConfig(level=logging.WARNING, format=LOG_LINE)
+    logging.getLogger("bodhi_asgi").setLevel(config.log_level.upper())
     builder = options.builder(
         models={**config.models, **models} if models else None,
         demo=demo,
