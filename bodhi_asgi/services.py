@@ -79,6 +79,7 @@ async def open_services(
         config.resolved_database_url,
         pool_size=config.database.pool_size,
         timeout_s=config.database.timeout_s,
+        schema_name=config.database.schema_name,
     )
     stack.push_async_callback(database.close)
     await _open_database(stack, database, config)
