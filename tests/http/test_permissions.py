@@ -1,0 +1,138 @@
+"""Who may use which route: every row of the table with every kind of credential, made from the table itself."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bodhi_asgi import Caller, Grants, Scope
+from bodhi_asgi.clock import StillClock
+from bodhi_asgi.http.route import Access, Dialect, Route
+from bodhi_asgi.http.table import routes
+from tests.http.conftest import Site, site
+
+TABLE = {route.name: route for route in routes(with_docs=True)}
+BODIES: dict[str, dict[str, Any]] = {
+    "chat": {"model": "parrot", "messages": [{"role": "user", "content": "hello"}]},
+    "create_token": {"scope": "scope_token_user"},
+    "update_token": {"name": "another name"},
+}
+DAY_S = 86_400
+
+
+def user(connection: Any) -> Caller | None:
+    """A user with the scopes that the header names; nobody without the header."""
+    scopes = connection.headers.get("x-scopes")
+    return None if scopes is None else Caller.user("ann", scopes=scopes.split())
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+async def here(tmp_path: Path, clock: StillClock) -> AsyncIterator[Site]:
+    async with site(tmp_path, identity=user, clock=clock) as opened:
+        yield opened
+
+
+async def ask(here: Site, route: Route, token: str | None = None, scopes: list[str] | None = None) -> Any:
+    """One request to ``route`` that is right in all but, perhaps, who asks."""
+    bodhi = here.app.server.as_caller(Caller.user("ann", scopes=list(Scope)))
+    path = route.path.replace("{model:path}", "parrot")
+    if "{id}" in path:
+        created = await bodhi.create_api_token("to be managed")
+        path = path.replace("{id}", created.record.id)
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    if scopes is not None:
+        headers["x-scopes"] = " ".join(scopes)
+    return await here.client.request(route.method, path, json=BODIES.get(route.name), headers=headers)
+
+
+async def credentials(here: Site, clock: StillClock, route: Route) -> dict[str, str]:
+    """API tokens by what is to be known of them."""
+    bodhi, everything = here.app.server, Grants(all_models=True)
+    old = await bodhi.create_api_token("old", scopes=list(Scope), grants=everything, expires_in_days=1)
+    clock.advance(DAY_S + 1)
+    revoked = await bodhi.create_api_token("revoked", scopes=list(Scope), grants=everything)
+    await bodhi.revoke_api_token(revoked.record.id)
+    others = [scope for scope in Scope if scope is not route.access]
+    wrong = await bodhi.create_api_token("wrong", scopes=others, grants=everything)
+    right = await bodhi.create_api_token("right", scopes=list(Scope), grants=everything)
+    secrets = {"expired": old, "revoked": revoked, "wrong": wrong, "right": right}
+    return {"bad": "sk-bodhiapp_bad.x"} | {name: made.token.reveal() for name, made in secrets.items()}
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+async def test_each_route_lets_in_whom_its_row_names(here: Site, clock: StillClock, name: str) -> None:
+    route = TABLE[name]
+    tokens = await credentials(here, clock, route)
+
+    async def status(token: str | None = None, scopes: list[str] | None = None) -> int:
+        response = await ask(here, route, token, scopes)
+        if response.status_code >= 400:
+            error = response.json()["error"]
+            assert {"message", "type", "code"} <= set(error)
+            assert ("param" in error) or route.dialect is Dialect.MANAGEMENT
+        return int(response.status_code)
+
+    outsiders = [await status(), *[await status(tokens[kind]) for kind in ("bad", "expired", "revoked")]]
+    if route.access is Access.ANONYMOUS:
+        assert outsiders == [route.status] * 4
+        return
+    assert outsiders == [401] * 4
+    if isinstance(route.access, Scope):
+        assert [await status(tokens["wrong"]), await status(tokens["right"])] == [403, route.status]
+        others = [str(scope) for scope in Scope if scope is not route.access]
+        assert [await status(scopes=others), await status(scopes=[str(route.access)])] == [403, route.status]
+    else:  # tokens are managed by people, never by tokens
+        assert [await status(tokens["right"]), await status(scopes=[])] == [403, 403]
+        assert await status(scopes=[str(scope) for scope in Scope]) == route.status
+
+
+async def test_what_is_not_there_is_not_told_to_strangers(here: Site) -> None:
+    assert (await here.client.get("/v1/nothing")).status_code == 401
+    assert (await here.client.get("/nothing", headers={"x-scopes": ""})).status_code == 404
+
+
+async def test_a_token_outranks_the_session_that_comes_with_it(here: Site) -> None:
+    headers = {"authorization": "Bearer sk-bodhiapp_bad.x", "x-scopes": "models:read"}
+    assert (await here.client.get("/v1/models", headers=headers)).status_code == 401
+
+
+async def test_the_open_routes_are_those_that_were_decided() -> None:
+    opened = {route.path for route in TABLE.values() if route.access is Access.ANONYMOUS and route.tag != "docs"}
+    assert opened == {"/ping", "/health", "/health/live", "/health/ready", "/bodhi/v1/info"}
+
+
+async def test_the_parts_and_the_version_are_for_those_who_may_know(here: Site, clock: StillClock) -> None:
+    token = (await here.app.server.create_api_token("t", scopes=[Scope.HEALTH_READ])).token.reveal()
+    bare = (await here.app.server.create_api_token("t", scopes=[])).token.reveal()
+
+    async def get(path: str, token: str | None = None) -> dict[str, Any]:
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        body: dict[str, Any] = (await here.client.get(path, headers=headers)).json()
+        return body
+
+    assert await get("/health") == await get("/health", bare) == await get("/health", "nonsense") == {"status": "ok"}
+    assert (await get("/health", token))["parts"]["database"] == "ok"
+    assert await get("/bodhi/v1/info") == {"status": "ready", "deployment": "standalone"}
+    assert set(await get("/bodhi/v1/info", bare)) == {"status", "deployment", "version", "commit_sha", "url"}
+
+
+async def test_two_people_do_not_see_each_others_tokens(here: Site) -> None:
+    ann = await here.app.server.as_caller(Caller.user("ann", scopes=list(Scope))).create_api_token("ann's")
+    bob = here.app.server.as_caller(Caller.user("bob", scopes=list(Scope)))
+    await bob.create_api_token("bob's")
+
+    headers = {"x-scopes": " ".join(Scope)}
+    listed = (await here.client.get("/bodhi/v1/tokens", headers=headers)).json()
+    assert [token["name"] for token in listed["data"]] == ["ann's"]
+    assert ann.token.reveal() not in json.dumps(listed)
+    (theirs,) = (await bob.list_api_tokens()).data
+    for method in ("GET", "DELETE"):
+        path = f"/bodhi/v1/tokens/{theirs.id}"
+        assert (await here.client.request(method, path, headers=headers)).status_code == 404
