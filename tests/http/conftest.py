@@ -75,6 +75,13 @@ async def here(tmp_path: Path) -> AsyncIterator[Site]:
         yield opened
 
 
+@pytest.fixture
+def app_without_server(tmp_path: Path) -> BodhiApp:
+    """An application that nobody serves."""
+    engine = {"runner": "echo", "isolation": "thread", "n_ctx": 256, "slots": 4}
+    return BodhiApp(data_dir=tmp_path, models={"parrot": "x"}, demo=False, engine=engine)
+
+
 class RawClient:
     """A socket that speaks HTTP by hand, so that it can leave in the middle, politely or not."""
 
