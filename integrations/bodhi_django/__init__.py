@@ -31,8 +31,8 @@ def bodhi_asgi(
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _host_is_allowed(scope):
-            # Django answers a foreign host with its own 400, whatever the path.
-            await django(scope, receive, send)
+            await send({"type": "http.response.start", "status": 400, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"Bad Request (400): this host is not in ALLOWED_HOSTS"})
             return
         await wrapped(scope, receive, send)
 

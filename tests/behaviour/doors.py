@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
 
 import httpx2
@@ -140,6 +140,7 @@ def host_of(name: str, app: BodhiApp) -> tuple[Any, str]:
         from fastapi import FastAPI
 
         host = FastAPI()
+        host.add_route("/", _hello)
         app.install(host, "/bodhi")
         return host, "/bodhi"
     if name == "wrapped-django":
@@ -160,7 +161,8 @@ def django_application() -> Any:
     from django.urls import path
 
     if not settings.configured:
-        urls = SimpleNamespace(urlpatterns=[path("", lambda _: HttpResponse("the host's own page"))])
+        urls = ModuleType("urls")
+        urls.urlpatterns = [path("", lambda _: HttpResponse("the host's own page"))]  # type: ignore[attr-defined]
         settings.configure(ROOT_URLCONF=urls, ALLOWED_HOSTS=["127.0.0.1", "localhost"], SECRET_KEY="only for tests")
         django.setup()
     return get_asgi_application()

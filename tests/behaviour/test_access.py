@@ -1,12 +1,13 @@
 """Who may do what, at every door: deny by default."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bodhi_asgi import BodhiApp, Forbidden
 from tests.behaviour.conftest import token_for
-from tests.behaviour.doors import Door
+from tests.behaviour.doors import Door, HttpDoor, open_door
 from tests.behaviour.test_chat import ask
 
 
@@ -86,3 +87,13 @@ def test_the_app_is_inert_until_it_starts(tmp_path: Path) -> None:
 
     assert app.status == "new"
     assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.parametrize("name", ["mounted-starlette", "mounted-fastapi", "wrapped-django"])
+async def test_the_hosts_own_pages_are_served_beside_us(name: str, settings: dict[str, Any]) -> None:
+    async with open_door(name, BodhiApp(**settings)) as door:
+        assert isinstance(door, HttpDoor)
+        answer = await door.client.get("/", headers={"host": "localhost"})
+        page = await door.client.get(str(door.client.base_url).partition("/bodhi")[0] + "/")
+    assert answer.status_code == 401
+    assert page.text == "the host's own page"
