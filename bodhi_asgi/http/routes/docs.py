@@ -1,8 +1,10 @@
 """The OpenAPI document, and a page that shows it. All assets are our own; nothing is loaded from elsewhere."""
 
 from functools import cache
+from html import escape
 from importlib.resources import files
 from typing import Final
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -23,9 +25,10 @@ async def openapi(call: Call) -> Response:
     return json_response(document(routes(with_docs=False), server_url=root_path or "/"))
 
 
-async def page(call: Call) -> Response:  # noqa: ARG001
-    """The page."""
-    return _asset("docs.html")
+async def page(call: Call) -> Response:
+    """The page. Its links start at the mount, so that they hold with and without a slash at its own end."""
+    base = escape(quote(str(call.connection.scope.get("root_path", "")), safe="/&"))
+    return Response(asset("docs.html").replace("{base}", base), media_type="text/html", headers=PAGE_HEADERS)
 
 
 async def script(call: Call) -> Response:  # noqa: ARG001

@@ -1,0 +1,48 @@
+"""Noticing that the server around us stops, by looking only."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from bodhi_asgi.http.drain import Drain, surrounding_server_is_stopping
+
+
+class SurroundingServer:
+    """As uvicorn has it: the handler of SIGTERM is a method of what says ``should_exit``."""
+
+    should_exit = False
+
+    def handle_exit(self, number: int, frame: FrameType | None) -> None:
+        self.should_exit = True
+
+
+@pytest.fixture
+def server() -> Iterator[SurroundingServer]:
+    server = SurroundingServer()
+    before = signal.signal(signal.SIGTERM, server.handle_exit)
+    yield server
+    signal.signal(signal.SIGTERM, before)
+
+
+async def test_a_drain_begins_when_the_server_should_exit(server: SurroundingServer) -> None:
+    begun = asyncio.Event()
+    drain = Drain(begun.set)
+    with drain.watching(), drain.watching():
+        signal.raise_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await begun.wait()
+
+
+async def test_nobody_watches_while_nothing_is_open(server: SurroundingServer) -> None:
+    drain = Drain(lambda: None)
+    with drain.watching():
+        (watch,) = [task for task in asyncio.all_tasks() if task.get_name() == "bodhi-drain-watch"]
+    await asyncio.wait([watch])
+    assert watch.cancelled()
+
+
+def test_other_handlers_say_nothing() -> None:
+    assert not surrounding_server_is_stopping()
