@@ -1,90 +1,219 @@
 """Checks of single values that a type alone cannot express.
 
-Each returns the value or raises ValueError in plain words.
+Each returns the value or raises ValueError in plain words. None of them touches the disk or the network.
 """
 
+import json
 import re
+from collections.abc import Iterable
+from ipaddress import IPv6Address
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,127}", re.ASCII)
+HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-)){0,126}\.?")
+SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 MEMORY_URLS: Final = frozenset({"sqlite://", "sqlite:///:memory:", "sqlite:memory:", "sqlite:///"})
-DATABASE_SCHEMES: Final = ("sqlite", "postgresql", "postgres")
-PORTS: Final = range(65536)
+POSTGRESQL_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
+WEB_PORTS: Final = {"http": 80, "https": 443}
+MAX_PORT: Final = 65_535
+
+INVISIBLE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+PLACEHOLDER: Final = re.compile(
+    r"\$\{|\{\{|<[a-z][\w -]*>|/path/to/|\b(change|replace)[-_ ]?me\b|\byour[-_ ][a-z]", re.IGNORECASE
+)
+"""What templates and instructions leave for somebody to fill in; as a value it is never meant."""
+
+SECRET_IN_URL: Final = re.compile(r"^([^:]*:(?://)?[^:/@]*:).*@", re.DOTALL)
+SECRET_IN_QUERY: Final = re.compile(r"([?&][^=&]*(?:password|passwd|secret|token|key))=[^&#]*", re.IGNORECASE)
+
+
+def data_dir(value: Path) -> Path:
+    """An absolute path below some folder; ``~`` is expanded."""
+    text = str(value)
+    _refuse_placeholder(text)
+    if "\0" in text or text in ("", "."):
+        raise ValueError("the path of a folder of its own is accepted")
+    try:
+        path = value.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("there is no home directory for '~' here; a whole path is accepted") from None
+    if path == Path(path.anchor):
+        raise ValueError("the root of a file system is not accepted; give the server a folder of its own")
+    return path
 
 
 def models(value: object) -> object:
-    """Models by name; text is read as ``name=path,name2=path2``."""
+    """Models by name; text is read as a JSON object or as ``name=path,name2=path2``."""
     if isinstance(value, str):
-        pairs = [item.partition("=") for item in value.split(",") if item.strip()]
-        if not all(separator for _, separator, _ in pairs):
-            raise ValueError("models are written name=path, separated by commas")
-        value = {name.strip(): path.strip() for name, _, path in pairs}
-    if isinstance(value, dict):
-        for name, reference in value.items():
-            if not isinstance(name, str) or MODEL_NAME.fullmatch(name) is None:
-                raise ValueError(
-                    f"a model cannot be called {str(name)[:60]!r}: 1 to 128 letters, digits and . : / @ + - _, "
-                    "beginning with a letter or digit"
-                )
-            if not str(reference).strip() or "\0" in str(reference):
-                raise ValueError(f"the model '{name}' has no path")
-        return {name: str(reference) for name, reference in value.items()}
-    return value
+        value = _models_from(value)
+    if not isinstance(value, dict):
+        return value
+    for name, reference in value.items():
+        if not isinstance(name, str) or not _is_model_name(name):
+            raise ValueError(
+                f"a model cannot be called {_brief(str(name))}: 1 to 128 letters, digits and . : / @ + - _ are "
+                "accepted, with a letter or digit first, without empty or dotted parts between slashes"
+            )
+        if not isinstance(reference, str | PathLike):
+            raise ValueError(f"the model '{name}' needs a path as text")  # noqa: TRY004  # for pydantic
+        text = str(fspath(reference))
+        if not text.strip() or "\0" in text:
+            raise ValueError(f"the model '{name}' has no path")
+        _refuse_placeholder(text)
+    return {name: str(fspath(reference)) for name, reference in value.items()}
+
+
+def _models_from(text: str) -> dict[str, Any]:
+    if text.lstrip().startswith("{"):
+        pairs = _json(text, object_pairs_hook=list)
+    else:
+        parts = [item.partition("=") for item in text.split(",") if item.strip()]
+        if not all(separator for _, separator, _ in parts):
+            raise ValueError("name=path,name2=path2 is accepted, or a JSON object")
+        pairs = [(name.strip(), path.strip()) for name, _, path in parts]
+    twice = first_repeated(name for name, _ in pairs)
+    if twice is not None:
+        raise ValueError(f"the model '{twice[:60]}' is given twice")
+    return dict(pairs)
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """The first name that stands twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _json(text: str, **options: Any) -> Any:
+    try:
+        return json.loads(text, **options)
+    except (ValueError, RecursionError):
+        raise ValueError("this is neither JSON nor a list separated by commas") from None
+
+
+def _is_model_name(name: str) -> bool:
+    return MODEL_NAME.fullmatch(name) is not None and not {"", ".", ".."} & set(name.split("/"))
 
 
 def database_url(value: str) -> str:
     """A URL of a database we can use."""
-    scheme = value.partition(":")[0].partition("+")[0]
-    if value in MEMORY_URLS or (scheme == "sqlite" and value.startswith("sqlite:///")):
+    accepted = "sqlite:///path, sqlite:// (memory) or postgresql://user:password@host/name is accepted"
+    if value in MEMORY_URLS:
         return value
-    if scheme in DATABASE_SCHEMES[1:] and "://" in value:
+    if "\0" in value or "\n" in value or value != value.strip():
+        raise ValueError(f"without line breaks and surrounding space, {accepted}")
+    _refuse_placeholder(value)
+    scheme, separator, rest = value.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and rest.strip("/"):
+        if "?" in rest:
+            raise ValueError(f"without options after '?', {accepted}")
         return value
-    raise ValueError("sqlite:///path, sqlite:// (memory) and postgresql://… are accepted")
+    if scheme in POSTGRESQL_SCHEMES and separator and rest:
+        if "#" in rest:
+            raise ValueError(f"with special characters written as %23 for '#', {accepted}")
+        _split(value, accepted)
+        return value
+    raise ValueError(accepted)
+
+
+def schema_name(value: str) -> str:
+    """A name PostgreSQL takes without quotes, and not one of its own."""
+    if SCHEMA_NAME.fullmatch(value) is None or value.startswith("pg_") or value == "information_schema":
+        raise ValueError(
+            "1 to 63 small letters, digits and _ are accepted, beginning with a letter or _, "
+            "and not the names PostgreSQL keeps for itself"
+        )
+    return value
 
 
 def bind_address(value: str) -> tuple[str, int]:
     """``host:port`` in two parts; an IPv6 host stands in brackets."""
     host, separator, port = value.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if not separator or not host or (":" in host and not bracketed) or not port.isascii() or not port.isdigit():
+    host = host[1:-1] if bracketed else host
+    if not separator or not (_is_ipv6(host) if bracketed else HOST_NAME.fullmatch(host)):
         raise ValueError("host:port is accepted, as in 127.0.0.1:1135 or [::1]:1135")
-    if int(port) not in PORTS:
-        raise ValueError("a port is a number from 0 to 65535")
-    return host[1:-1] if bracketed else host, int(port)
+    if not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > MAX_PORT:
+        raise ValueError("a port is a number from 0 to 65535, as in 127.0.0.1:1135")
+    return host, int(port)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def public_url(value: str) -> str:
-    """An http or https address without user, query or fragment; the trailing slash is removed."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address that begins with https:// or http:// is accepted")
-    if parts.username or parts.password or parts.query or parts.fragment or ".." in parts.path:
-        raise ValueError("no user, query, fragment or '..' is accepted in it")
+    """An http or https address without user, query or fragment; trailing slashes are removed."""
+    accepted = "an address such as https://app.example.org/bodhi is accepted"
+    _refuse_placeholder(value)
+    parts = _split(value, accepted)
+    if parts.scheme not in WEB_PORTS or not parts.hostname or INVISIBLE.search(value) or "\\" in value:
+        raise ValueError(accepted)
+    if "@" in parts.netloc or "?" in value or "#" in value:
+        raise ValueError(f"without user, query and fragment, {accepted}")
+    if {".", ".."} & set(unquote(parts.path).split("/")) or "//" in parts.path:
+        raise ValueError(f"without dotted or empty parts in its path, {accepted}")
     return value.rstrip("/")
 
 
 def origins(value: object) -> object:
-    """Exact origins; text is read as a list separated by commas."""
+    """Exact origins; text is read as a JSON list or as a list separated by commas."""
     if isinstance(value, str):
-        value = [item.strip() for item in value.split(",") if item.strip()]
+        items = _json(value) if value.lstrip().startswith("[") else value.split(",")
+        value = [item.strip() if isinstance(item, str) else item for item in items]
+        value = [item for item in value if item != ""]
     if isinstance(value, list | tuple):
         for item in value:
-            parts = urlsplit(item) if isinstance(item, str) else None
-            if parts is None or not _is_exact_origin(item, parts):
-                raise ValueError(f"{item!r} is no exact origin such as https://app.example.org")
+            _check_origin(item)
         return tuple(value)
     return value
 
 
-def _is_exact_origin(text: str, parts: SplitResult) -> bool:
-    bare = parts.scheme in ("http", "https") and bool(parts.hostname) and text == f"{parts.scheme}://{parts.netloc}"
-    return bare and "*" not in text and "@" not in text
+def _check_origin(item: object) -> None:
+    accepted = "exact origins such as https://app.example.org are accepted"
+    if not isinstance(item, str):
+        raise ValueError(accepted)  # noqa: TRY004  # pydantic listens for ValueError
+    parts = _split(item, accepted)
+    if parts.scheme not in WEB_PORTS or not parts.hostname or item != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError(f"{_brief(item)} is no origin; {accepted}")
+    if "*" in item or "@" in item or INVISIBLE.search(item) or "\\" in item:
+        raise ValueError(f"{_brief(item)} is no exact origin; {accepted}")
+    if item != item.lower() or parts.port == WEB_PORTS[parts.scheme]:
+        raise ValueError(f"{_brief(item)} is not how browsers write it: small letters, no default port")
+
+
+def _split(url: str, accepted: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read here, because it is only checked when it is asked for
+    except ValueError:
+        raise ValueError(accepted) from None
+    return parts
+
+
+def _refuse_placeholder(text: str) -> None:
+    found = PLACEHOLDER.search(text)
+    if found is not None:
+        raise ValueError(f"'{found[0]}' is a placeholder; put your own value in its place")
+
+
+def _brief(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def shown(value: Any) -> str:
     """A value as text, without the password of a URL."""
-    if isinstance(value, str) and "://" in value:
+    if isinstance(value, str):
         return without_password(value)
     if isinstance(value, dict):
         return ",".join(f"{name}={item}" for name, item in value.items())
@@ -96,10 +225,8 @@ def shown(value: Any) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL with its password, and every query value that could hold one, replaced by ``***``."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    user = parts.netloc.rpartition("@")[0].partition(":")[0]
-    netloc = f"{user}:***@{host}" if parts.password else parts.netloc
-    query = re.sub(r"(?i)(password|secret|key)=[^&]*", r"\1=***", parts.query)
-    return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    """The URL with its password, and every query value that could hold one, replaced by ``***``.
+
+    A password that was not percent-encoded breaks the rules of URLs, so everything up to the last ``@`` is hidden.
+    """
+    return SECRET_IN_QUERY.sub(r"\1=***", SECRET_IN_URL.sub(r"\1***@", url))

@@ -7,6 +7,7 @@ named, then the defaults. The object remembers which, and :meth:`BodhiServerConf
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -14,7 +15,8 @@ from platformdirs import user_data_dir
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from bodhi_asgi.settings import checks
-from bodhi_asgi.settings.refusal import refusal
+from bodhi_asgi.settings.frozen import FrozenDict
+from bodhi_asgi.settings.refusal import refusal, unknown, wrong_value
 from bodhi_asgi.settings.sections import (
     CacheSettings,
     DatabaseSettings,
@@ -23,7 +25,7 @@ from bodhi_asgi.settings.sections import (
     Section,
     TokenSettings,
 )
-from bodhi_asgi.settings.sources import DELIMITER, PREFIX, from_environment, from_file
+from bodhi_asgi.settings.sources import DELIMITER, PREFIX, from_environment, from_file, variables
 
 Origin: TypeAlias = Literal["argument", "environment", "file", "default"]
 
@@ -46,8 +48,12 @@ class BodhiServerConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data_dir: Annotated[
-        Path, Field(description="Where the database, keys and temporary files live; created at start, mode 0700.")
-    ] = Path(user_data_dir("bodhi_asgi", appauthor=False))
+        Path,
+        Field(
+            default_factory=lambda: Path(user_data_dir("bodhi_asgi", appauthor=False)),
+            description="Where the database, keys and temporary files live; created at start, mode 0700.",
+        ),
+    ]
     database_url: Annotated[
         str | None,
         Field(description="sqlite:///path, sqlite:// for memory, or postgresql://…; a file in data_dir if unset."),
@@ -60,7 +66,7 @@ class BodhiServerConfig(BaseModel):
     models: Annotated[
         dict[str, str],
         Field(description="Models by name: a path to a GGUF file, or owner/repo/file.gguf in the Hugging Face cache."),
-    ] = {}
+    ] = FrozenDict()
     demo: Annotated[bool, Field(description="Offer the small embedded model under the name 'demo'.")] = True
     engine: EngineSettings = EngineSettings()
     limits: LimitSettings = LimitSettings()
@@ -89,7 +95,7 @@ class BodhiServerConfig(BaseModel):
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
 
     def __init__(self, **explicit: Any) -> None:
-        file = explicit.pop("_file", None)
+        file: str | PathLike[str] | None = explicit.pop("_file", None)
         layers: list[tuple[Origin, dict[str, Any]]] = [
             ("file", from_file(file) if file is not None else {}),
             ("environment", from_environment(os.environ, field_tree())),
@@ -102,18 +108,28 @@ class BodhiServerConfig(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise refusal(error) from None
+            raise refusal(error, type(self), _sources(origins, file), setting_names()) from None
         self._origins.update(origins)
 
     @classmethod
-    def load(cls, file: Path | None = None, **explicit: Any) -> Self:
+    def load(cls, file: str | PathLike[str] | None = None, **explicit: Any) -> Self:
         """The configuration with a TOML or YAML ``file`` below arguments and environment."""
         return cls(_file=file, **explicit)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _check_data_dir(cls, value: Path) -> Path:
+        return checks.data_dir(value)
 
     @field_validator("models", mode="before")
     @classmethod
     def _read_models(cls, value: object) -> object:
         return checks.models(value)
+
+    @field_validator("models")
+    @classmethod
+    def _freeze_models(cls, value: dict[str, str]) -> dict[str, str]:
+        return FrozenDict(value)
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -148,7 +164,7 @@ class BodhiServerConfig(BaseModel):
 
     def origin(self, name: str) -> Origin:
         """Where the value of ``name`` came from; nested settings are written with a dot. Raises KeyError."""
-        if name not in {row.name for row in self.rows()}:
+        if name not in setting_names():
             raise KeyError(name)
         return self._origins.get(name, "default")
 
@@ -169,6 +185,11 @@ def field_tree(model: type[BaseModel] = BodhiServerConfig) -> Mapping[str, Any]:
     return {name: None if section is None else field_tree(section) for name, section in sections.items()}
 
 
+def setting_names() -> list[str]:
+    """The dotted name of every setting."""
+    return [variable.removeprefix(PREFIX).replace(DELIMITER, ".").lower() for variable in variables(field_tree())]
+
+
 def merge(
     values: dict[str, Any], layer: Mapping[str, Any], origins: dict[str, Origin], origin: Origin, path: str = ""
 ) -> None:
@@ -176,12 +197,28 @@ def merge(
     for name, value in layer.items():
         dotted = f"{path}{name}"
         field = BodhiServerConfig.model_fields.get(name) if not path else None
+        if not isinstance(name, str):
+            raise unknown(f"{path}{name!r}", setting_names())
         if field is not None and _section(field.annotation) and isinstance(value, Mapping | Section):
             inner = value.model_dump(exclude_unset=True) if isinstance(value, Section) else value
-            merge(values.setdefault(name, {}), inner, origins, origin, f"{dotted}.")
+            below = values.setdefault(name, {})
+            if not isinstance(below, dict):  # a weaker source has something else than a table here
+                raise wrong_value(name, below, "a table of settings is accepted", f"in the {origins[name]}")
+            merge(below, inner, origins, origin, f"{dotted}.")
         else:
             values[name] = value
             origins[dotted] = origin
+
+
+def _sources(origins: Mapping[str, Origin], file: str | PathLike[str] | None) -> dict[str, str]:
+    """In words, where each value came from, for whoever has to mend it."""
+    told: dict[str, str] = {}
+    for name, origin in origins.items():
+        if origin == "environment":
+            told[name] = f"in the environment as {PREFIX}{name.upper().replace('.', DELIMITER)}"
+        elif origin == "file":
+            told[name] = f"in the file '{file}'"
+    return told
 
 
 def _section(annotation: Any) -> type[Section] | None:
@@ -203,7 +240,7 @@ def _rows(
                 name=dotted,
                 value=checks.shown(getattr(values, name)),
                 origin=origins.get(dotted, "default"),
-                default=checks.shown(field.default),
+                default=checks.shown(field.get_default(call_default_factory=True)),
                 description=field.description or "",
                 env=variable,
             )

@@ -2,13 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from bodhi_asgi.settings import checks
 
 
 class Section(BaseModel):
     """A group of settings. Unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_bool(cls, value: object) -> object:
+        # No setting of a section is a truth value, and YAML reads "on" and "yes" as one; it must not become a 1.
+        if isinstance(value, bool):
+            raise PydanticCustomError("is_bool", "a truth value")
+        return value
 
 
 class DatabaseSettings(Section):
@@ -20,11 +31,13 @@ class DatabaseSettings(Section):
     ] = 15
     schema_name: Annotated[
         str | None,
-        Field(
-            pattern=r"^[a-z_][a-z0-9_]{0,62}$",
-            description="PostgreSQL schema for our tables; the default one if unset.",
-        ),
+        Field(description="PostgreSQL schema for our tables; the default one if unset."),
     ] = None
+
+    @field_validator("schema_name")
+    @classmethod
+    def _check_schema_name(cls, value: str | None) -> str | None:
+        return value if value is None else checks.schema_name(value)
 
 
 class EngineSettings(Section):
