@@ -4,6 +4,7 @@ import asyncio
 import codecs
 import os
 import pty
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -45,6 +46,20 @@ class Terminal:
             raise AssertionError(f"waited for {text!r} and saw {self._shown[-500:]!r}") from None
         before, _, self._shown = self._shown.partition(text)
         return before + text
+
+    async def interrupt_until(self, text: str) -> str:
+        """Press Ctrl-C until ``text`` is shown: one that comes between two moments of the program may be for neither."""
+        for _ in range(WAITS_S):
+            self.process.send_signal(signal.SIGINT)
+            try:
+                async with asyncio.timeout(1):
+                    while text not in self._shown:
+                        self._more.clear()
+                        await self._more.wait()
+            except TimeoutError:
+                continue
+            break
+        return await self.shows(text)
 
     async def ended(self) -> int:
         async with asyncio.timeout(WAITS_S):

@@ -1,7 +1,5 @@
 """``bodhi chat`` in a terminal of its own, and with lines from a pipe."""
 
-import signal
-
 from tests.cli.conftest import Bodhi
 from tests.cli.terminal import terminal
 
@@ -20,10 +18,8 @@ async def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(environment: dict[str, 
         await person.type(HOURS_OF_TALK + "\n")
         await person.shows("\r\n")
         await person.shows("word1 ")
-        person.process.send_signal(signal.SIGINT)
-        assert "word2999" not in await person.shows("› ")  # noqa: RUF001
-        person.process.send_signal(signal.SIGINT)
-        await person.shows("› ")  # noqa: RUF001  Ctrl-C at the prompt begins a new line
+        assert "word2999" not in await person.interrupt_until("› ")  # noqa: RUF001
+        await person.interrupt_until("› ")  # noqa: RUF001  Ctrl-C at the prompt begins a new line
         await person.type("still here\n")
         await person.shows("still here\r\n")
         await person.shows("still here\r\n")
