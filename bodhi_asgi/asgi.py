@@ -264,11 +264,19 @@ class BodhiStateMiddleware:
 
 
 def get_bodhi(connection: HasScope) -> Bodhi:
-    """The verbs for the host itself, from a request or websocket. Raises NotStarted when there are none."""
+    """The verbs for the host itself, from a request or websocket of a host that we are installed or mounted in.
+
+    Raises NotStarted when there are none.
+    """
     bodhi = connection.scope.get("state", {}).get(STATE_KEY)
-    if not isinstance(bodhi, Bodhi):
-        raise NotStarted("there is no request.state.bodhi: give the host lifespan=bodhi_app.lifespan, or install()")
-    return bodhi
+    if isinstance(bodhi, Bodhi):
+        return bodhi
+    # Mounted, and nobody ran our lifespan: the verbs start the server with their first use.
+    for route in getattr(connection.scope.get("app"), "routes", ()):
+        app = getattr(route, "app", None)
+        if isinstance(app, BodhiApp):
+            return app.server
+    raise NotStarted("there is no request.state.bodhi: give the host lifespan=bodhi_app.lifespan, or install()")
 
 
 async def _on_loop(home: asyncio.AbstractEventLoop, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -91,6 +91,14 @@ class Bodhi:
 
         return Bodhi(self._lifecycle, who)
 
+    async def caller(self) -> Caller:
+        """Whom these verbs act for. Raises as they would when the request names nobody."""
+
+        async def verb(_: Services, caller: Caller) -> Caller:
+            return caller
+
+        return await self._call(verb)
+
     @overload
     async def chat_completion(
         self, request: Mapping[str, Any] | ChatCompletionRequest, *, stream: Literal[True]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import SimpleCookie
 from typing import Any
 
-from bodhi_asgi import Bodhi, BodhiApp, Caller, Forbidden
+from bodhi_asgi import Bodhi, BodhiApp, BodhiError, Caller, Forbidden, get_bodhi
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -64,16 +64,29 @@ async def django_user(connection: Any) -> Caller | None:
     return Caller.user(str(user.pk), issuer="django", name=user.get_username())
 
 
+HOST_HEADERS = {
+    b"host": "HTTP_HOST",
+    b"x-forwarded-host": "HTTP_X_FORWARDED_HOST",
+    b"x-forwarded-port": "HTTP_X_FORWARDED_PORT",
+}
+
+
 def _host_is_allowed(scope: Scope) -> bool:
-    from django.conf import settings
-    from django.http.request import split_domain_port, validate_host
+    """What Django itself says of the host, by its settings."""
+    from django.core.exceptions import DisallowedHost
+    from django.http import HttpRequest
 
-    allowed = settings.ALLOWED_HOSTS
-    if settings.DEBUG and not allowed:
-        allowed = [".localhost", "127.0.0.1", "[::1]"]
-    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-    domain, _ = split_domain_port(hosts[-1] if hosts else "")
-    return bool(domain) and validate_host(domain, allowed)
+    server = scope.get("server") or ("unknown", 0)
+    request = HttpRequest()
+    request.META = {"SERVER_NAME": str(server[0]), "SERVER_PORT": str(server[1])}
+    for name, value in scope["headers"]:
+        if name in HOST_HEADERS:
+            request.META[HOST_HEADERS[name]] = value.decode("latin-1")
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return False
+    return True
 
 
-__all__ = ["Bodhi", "BodhiApp", "bodhi_asgi", "django_user"]
+__all__ = ["Bodhi", "BodhiApp", "BodhiError", "Caller", "bodhi_asgi", "django_user", "get_bodhi"]

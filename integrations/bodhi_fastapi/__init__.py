@@ -5,10 +5,20 @@ A host's ``dependencies=`` do not reach what is mounted; bodhi authenticates by 
 
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, HTTPException
 from starlette.requests import HTTPConnection
 
-from bodhi_asgi import Bodhi, BodhiApp, BodhiState, BodhiStateMiddleware, combine_lifespans, get_bodhi
+from bodhi_asgi import (
+    Bodhi,
+    BodhiApp,
+    BodhiError,
+    BodhiState,
+    BodhiStateMiddleware,
+    Caller,
+    combine_lifespans,
+    get_bodhi,
+)
+from bodhi_starlette import answer_error, headers_of
 
 A = TypeVar("A", bound=FastAPI)
 
@@ -30,19 +40,34 @@ def bodhi_of_user(connection: HTTPConnection) -> Bodhi:
     return get_bodhi(connection).for_request(connection)
 
 
+async def caller_of_request(connection: HTTPConnection) -> Caller:
+    """Who asks. Answers 401, 403 or 429 by itself when that is nobody."""
+    try:
+        return await bodhi_of_user(connection).caller()
+    except BodhiError as error:
+        raise HTTPException(error.status, error.message, headers_of(error)) from error
+
+
 BodhiDep = Annotated[Bodhi, Depends(bodhi_of_host)]
 """``bodhi: BodhiDep``: the verbs for the host itself, which may use every model. Starts the server if nobody has."""
 
 UserBodhiDep = Annotated[Bodhi, Depends(bodhi_of_user)]
 """``bodhi: UserBodhiDep``: the same verbs with the permissions and grants of the request's own user."""
 
+CallerDep = Annotated[Caller, Depends(caller_of_request)]
+"""``caller: CallerDep``: who asks, by ``identity=`` or API token; nobody else gets as far as the view."""
+
 __all__ = [
     "Bodhi",
     "BodhiApp",
     "BodhiDep",
+    "BodhiError",
     "BodhiState",
     "BodhiStateMiddleware",
+    "Caller",
+    "CallerDep",
     "UserBodhiDep",
+    "answer_error",
     "combine_lifespans",
     "get_bodhi",
     "install",
