@@ -48,7 +48,7 @@ class Terminal:
         return before + text
 
     async def interrupt_until(self, text: str) -> str:
-        """Press Ctrl-C until ``text`` is shown: one that comes between two moments of the program may be for neither."""
+        """Press Ctrl-C until ``text`` is shown: one that comes between two moments may be for neither."""
         for _ in range(WAITS_S):
             self.process.send_signal(signal.SIGINT)
             try:
