@@ -2,17 +2,34 @@
 
 RFC 8259 leaves several things to the reader that have been used against readers: duplicate keys, numbers beyond any
 type, lone surrogates, depth. Here each of them is an error that says what and where; nothing is repaired or guessed.
+
+Two readers share the work. ``orjson`` reads what is plainly in order, a counted proof says whether it is; what is not
+proven goes to the standard library's reader with our own checks, which decides and finds the words.
 """
 
 import json
 import math
+import re
+from collections.abc import Iterator
 from typing import Any, Final, NoReturn
+
+import orjson
 
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.types import INT64_MAX, JSON, JSONObject
 
 MAX_DEPTH: Final = 64
 MAX_DIGITS: Final = 20
+SEARCHED_CHARS: Final = 100_000
+"""How far into a body the place of a fault is looked for, because looking takes longer than reading."""
+
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_LONG_NUMBER: Final = b"0" * 19
+_SHAPES: Final = bytes.maketrans(b"123456789", b"000000000")
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|-?Infinity|NaN|[{}\[\],:]', re.DOTALL)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class JSONInvalid(Invalid):
@@ -25,8 +42,58 @@ class JSONInvalid(Invalid):
 def load_object(body: bytes, *, max_depth: int = MAX_DEPTH) -> JSONObject:
     """The object in ``body``: UTF-8 without a byte order mark, finite numbers, integers of 64 bits, unique keys.
 
-    Raises :class:`JSONInvalid`. The size of ``body`` is limited by whoever read it.
+    Raises :class:`JSONInvalid`, with ``param`` the path of the fault where it has one. The size of ``body`` is limited
+    by whoever read it.
     """
+    value = _plain(body, max_depth)
+    return _doubted(body, max_depth) if value is None else value
+
+
+def _plain(body: bytes, max_depth: int) -> JSONObject | None:
+    """The object, when it is proven to be in order; None says nothing."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    bare = _STRING.sub(b"", body).translate(_SHAPES)
+    if _LONG_NUMBER in bare or b"0e" in bare or b"0E" in bare:
+        return None
+    brackets = bare.translate(_BRACKETS, _NO_BRACKETS)
+    if not _is_shallow(brackets, max_depth):
+        return None
+    # Every key has its colon: a key that stands twice leaves more colons in the text than keys in the value.
+    return value if _keys(value, len(brackets) // 2) == bare.count(b":") else None
+
+
+def _is_shallow(brackets: bytes, max_depth: int) -> bool:
+    """Whether balanced brackets are nested no deeper than ``max_depth``: each round takes the innermost ones away."""
+    if len(brackets) <= 2 * max_depth:
+        return True
+    for _ in range(max_depth):
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return True
+    return False
+
+
+def _keys(root: JSONObject, containers: int) -> int:
+    """How many keys all objects in ``root`` have; looking ends when as many ``containers`` have been found."""
+    found: list[Any] = [root]
+    keys = 0
+    for value in found:  # grows while it is read
+        is_object = type(value) is dict
+        if is_object:
+            keys += len(value)
+        if len(found) < containers:
+            items = value.values() if is_object else value
+            found += [item for item in items if type(item) is dict or type(item) is list]
+    return keys
+
+
+def _doubted(body: bytes, max_depth: int) -> JSONObject:
+    """The object read slowly, or the reason why not."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -37,48 +104,46 @@ def load_object(body: bytes, *, max_depth: int = MAX_DEPTH) -> JSONObject:
         raise JSONInvalid("the body is empty; a JSON object is expected")
     try:
         value = _DECODER.decode(text)
+        _check(value, max_depth)
     except json.JSONDecodeError as error:
         raise JSONInvalid(
             f"the body is not JSON: {error.msg.lower()} at line {error.lineno}, column {error.colno}"
         ) from None
-    except RecursionError:
-        raise JSONInvalid(f"the body is nested deeper than {max_depth} levels") from None
+    except (_Fault, RecursionError) as fault:
+        what = str(fault) if isinstance(fault, _Fault) else _too_deep(max_depth)
+        raise _placed(text, what, max_depth) from None
     if not isinstance(value, dict):
         raise JSONInvalid(f"the body is {_name(value)}; a JSON object is expected")
-    # A surrogate can only come from an escape, so most bodies are spared the check.
-    _check(value, max_depth, with_text="\\u" in text)
     return value
 
 
-def _check(root: JSONObject, max_depth: int, *, with_text: bool) -> None:
+class _Fault(Exception):
+    """Something that JSON allows, or some readers do, and we do not."""
+
+
+def _check(root: JSON, max_depth: int) -> None:
     level: list[JSON] = [root]
-    for _ in range(max_depth):
+    depth = 0
+    while level:
+        depth += 1
         inner: list[JSON] = []
-        for value in level:
-            if isinstance(value, dict):
-                inner.extend(value.values())
-                if with_text:
-                    inner.extend(value)
-            elif isinstance(value, list):
-                inner.extend(value)
-            elif with_text and isinstance(value, str):
-                _check_text(value)
-        if not inner:
-            return
-        level = inner
-    if any(isinstance(value, dict | list) for value in level):
-        raise JSONInvalid(f"the body is nested deeper than {max_depth} levels")
-    if with_text:
         for value in level:
             if isinstance(value, str):
                 _check_text(value)
+            elif isinstance(value, dict | list):
+                if depth > max_depth:
+                    raise _Fault(_too_deep(max_depth))
+                inner += value
+                if isinstance(value, dict):
+                    inner += value.values()
+        level = inner
 
 
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise JSONInvalid(f"the body has a lone surrogate \\u{ord(text[error.start]):04x} in a string") from None
+def _check_text(text: str) -> str:
+    found = _SURROGATE.search(text)
+    if found is not None:
+        raise _Fault(f"half a surrogate pair, \\u{ord(found[0]):04x}, stands in a string")
+    return text
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,7 +152,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise JSONInvalid(f"the key {name[:60]!r} stands twice in one object", param=name[:60])
+                raise _Fault(_twice(name))
             seen.add(name)
     return value
 
@@ -97,18 +162,35 @@ def _integer(digits: str) -> int:
         value = int(digits)
         if -INT64_MAX - 1 <= value <= INT64_MAX:
             return value
-    raise JSONInvalid(f"the integer {digits[:30]} does not fit 64 bits")
+    raise _Fault(f"the integer {_brief(digits)} does not fit 64 bits")
 
 
 def _float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise JSONInvalid(f"the number {digits[:30]} is too large")
+        raise _Fault(f"the number {_brief(digits)} is too large")
     return value
 
 
 def _constant(name: str) -> NoReturn:
-    raise JSONInvalid(f"{name} is not a JSON number")
+    raise _Fault(f"{name} is not a JSON number")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+
+
+def _twice(name: str) -> str:
+    return f"the key {_brief(name)!r} stands twice in one object"
+
+
+def _too_deep(max_depth: int) -> str:
+    return f"the body is nested deeper than {max_depth} levels"
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _name(value: JSON) -> str:
@@ -116,6 +198,50 @@ def _name(value: JSON) -> str:
     return names.get(type(value), "a number")
 
 
-_DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_constant
-)
+def _placed(text: str, what: str, max_depth: int) -> JSONInvalid:
+    """The refusal of a fault that is known to be in ``text``, with its place when that is near the beginning."""
+    for offset, path in _faults(text, max_depth):
+        line, column = text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+        param = ".".join(path)[:200].encode("ascii", "backslashreplace").decode() or None
+        return JSONInvalid(f"{what}, at line {line}, column {column}", param=param)
+    return JSONInvalid(f"{what}, after the first {SEARCHED_CHARS} characters")
+
+
+def _faults(text: str, max_depth: int) -> Iterator[tuple[int, list[str]]]:
+    """Where faults are and the path there, for text that is JSON up to the first of them."""
+    containers: list[dict[str, None] | int] = []  # the keys of an object so far, or the index in a list
+    path: list[str] = []
+    expects_key = False
+    for token in _TOKEN.finditer(text, 0, SEARCHED_CHARS):
+        word = token[0]
+        if word in "{[":
+            containers.append({} if word == "{" else 0)
+            path.append("" if word == "{" else "0")
+            expects_key = word == "{"
+            if len(containers) > max_depth:
+                yield token.start(), path[:8]
+        elif word in "}]":
+            containers.pop()
+            path.pop()
+            expects_key = False
+        elif word == ",":
+            innermost = containers[-1]
+            if isinstance(innermost, int):
+                containers[-1] = innermost + 1
+                path[-1] = str(innermost + 1)
+            expects_key = isinstance(innermost, dict)
+        elif word != ":":
+            try:
+                value = _DECODER.decode(word)
+                if isinstance(value, str):
+                    _check_text(value)
+            except _Fault:
+                yield token.start(), path
+                continue
+            innermost = containers[-1] if containers else 0
+            if expects_key and isinstance(innermost, dict):
+                path[-1] = value
+                if value in innermost:
+                    yield token.start(), path
+                innermost[value] = None
+                expects_key = False
