@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,25 @@ from bodhi_asgi.http import stream as streams
 from bodhi_asgi.http.stream import EventStream, send_stream
 from tests.http.conftest import USE, RawClient, Site, site
 
-SLOW: dict[str, Any] = {"runner": "poison", "isolation": "thread", "n_ctx": 4096, "slots": 4}
+SLOW: dict[str, Any] = {"runner": "poison", "isolation": "thread", "n_ctx": 16_384, "slots": 4}
 
 
 def ask(content: str, **more: Any) -> dict[str, Any]:
     return {"model": "parrot", "messages": [{"role": "user", "content": content}], **more}
 
 
-LONG = ask("poison: sleep 0.02 " + "word " * 200, stream=True)
+LONG = ask("poison: sleep 0.02 " + "word " * 1500, stream=True)
+"""Half a minute of talk: whoever is done sooner was stopped."""
+
+AT_ONCE_S = 0.3
+
+
+async def leaves(client: RawClient, how: str, here: Site) -> float:
+    """Seconds from a client's going until its slot is free."""
+    began = time.monotonic()
+    getattr(client, how)()
+    await here.becomes_idle()
+    return time.monotonic() - began
 
 
 @pytest.fixture(params=["h11", "httptools"])
@@ -44,23 +56,27 @@ async def test_chunks_come_while_the_model_still_speaks(slow: Site) -> None:
 
 @pytest.mark.parametrize("how", ["leave", "vanish"])
 async def test_a_client_that_goes_in_mid_stream_frees_the_slot(slow: Site, how: str) -> None:
-    client = RawClient(slow.port)
-    await client.post("/v1/chat/completions", LONG, await slow.token(*USE))
-    async with asyncio.timeout(10):
-        await client.read_until(b'"content":')
-        await slow.is_at_work()
-        getattr(client, how)()
-        await slow.becomes_idle()
+    token, took_s = await slow.token(*USE), []
+    for _ in range(3):  # the best of three: the machine may be busy with something else
+        client = RawClient(slow.port)
+        await client.post("/v1/chat/completions", LONG, token)
+        async with asyncio.timeout(10):
+            await client.read_until(b'"content":')
+            await slow.is_at_work()
+            took_s.append(await leaves(client, how, slow))
+    assert min(took_s) < AT_ONCE_S
 
 
 @pytest.mark.parametrize("how", ["leave", "vanish"])
 async def test_a_client_that_goes_before_a_whole_answer_frees_the_slot(slow: Site, how: str) -> None:
-    client = RawClient(slow.port)
-    await client.post("/v1/chat/completions", {**LONG, "stream": False}, await slow.token(*USE))
-    async with asyncio.timeout(10):
-        await slow.is_at_work()
-        getattr(client, how)()
-        await slow.becomes_idle()
+    token, took_s = await slow.token(*USE), []
+    for _ in range(3):
+        client = RawClient(slow.port)
+        await client.post("/v1/chat/completions", {**LONG, "stream": False}, token)
+        async with asyncio.timeout(10):
+            await slow.is_at_work()
+            took_s.append(await leaves(client, how, slow))
+    assert min(took_s) < AT_ONCE_S
 
 
 async def test_a_drain_ends_every_stream_with_a_final_error_and_without_done(slow: Site) -> None:
