@@ -3,7 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
+from weakref import WeakSet
 
 from bodhi_asgi.events.types import Event
 
@@ -14,7 +15,10 @@ BUFFER: Final = 256
 
 
 class Subscription(AsyncIterator[E], Generic[E]):
-    """The events of one type, in order, from the moment of subscribing. Ends when it or the bus is closed."""
+    """The events of one type, in order, from the moment of subscribing. Ends when it or the bus is closed.
+
+    ``lost`` counts the events that came when ``buffer`` older ones had not been read; the oldest was dropped for each.
+    """
 
     def __init__(self, bus: "EventBus", type_: type[E], buffer: int) -> None:
         self._bus = bus
@@ -61,7 +65,9 @@ class EventBus:
     """Publish to everybody who subscribed. Used from the server's own event loop only."""
 
     def __init__(self) -> None:
-        self._subscriptions: set[Subscription[Event]] = set()
+        # Weak, so that a loop over events that was left with ``break`` does not collect them for ever.
+        self._subscriptions: WeakSet[Subscription[Event]] = WeakSet()
+        self._closed = False
 
     def publish(self, event: Event) -> None:
         """Tell all subscribers. Inside a transaction, hand this to ``after_commit`` instead of calling it."""
@@ -69,16 +75,25 @@ class EventBus:
             subscription.offer(event)
 
     def subscribe(self, type_: type[E], *, buffer: int = BUFFER) -> Subscription[E]:
-        """The events of ``type_`` and its subclasses from now on; use it in a ``with`` or close it."""
+        """The events of ``type_`` and its subclasses from now on; use it in a ``with`` or close it.
+
+        After :meth:`close` it has ended already. Raises ValueError unless ``buffer`` holds at least one event.
+        """
+        if buffer < 1:
+            raise ValueError(f"a subscriber needs room for an event: {buffer}")
         subscription = Subscription(self, type_, buffer)
-        self._subscriptions.add(subscription)  # type: ignore[arg-type]
+        if self._closed:
+            subscription.close()
+        else:
+            self._subscriptions.add(subscription)  # type: ignore[arg-type]
         return subscription
 
-    def forget(self, subscription: object) -> None:
+    def forget(self, subscription: Subscription[Any]) -> None:
         """Stop telling ``subscription``."""
         self._subscriptions.discard(subscription)
 
     def close(self) -> None:
-        """End every subscription."""
+        """End every subscription once it has read what it was told. Idempotent."""
+        self._closed = True
         for subscription in tuple(self._subscriptions):
             subscription.close()

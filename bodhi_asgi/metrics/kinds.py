@@ -39,13 +39,18 @@ class Counter(Meter):
         self._values: dict[Labels, float] = {}
 
     def inc(self, amount: float = 1, /, **labels: str) -> None:
+        """Count ``amount`` more. Raises ValueError when it is negative."""
+        if amount < 0:
+            raise ValueError(f"{self.name} only grows: {amount}")
         key = self.key(labels, self._values)  # type: ignore[arg-type]
         self._values[key] = self._values.get(key, 0) + amount
 
     def value(self, **labels: str) -> float:
+        """What has been counted under these labels."""
         return self._values.get(tuple(labels[label] for label in self.labels), 0)
 
     def series(self) -> Iterator[tuple[Labels, float]]:
+        """Label values and the value."""
         yield from tuple(self._values.items())
 
 
@@ -59,9 +64,11 @@ class Gauge(Meter):
         self._values: dict[Labels, float] = {}
 
     def set(self, value: float, /, **labels: str) -> None:
+        """The value as it is now."""
         self._values[self.key(labels, self._values)] = value  # type: ignore[arg-type]
 
     def series(self) -> Iterator[tuple[Labels, float]]:
+        """Label values and the value."""
         yield from tuple(self._values.items())
 
 
@@ -82,12 +89,14 @@ class Histogram(Meter):
         self._values: dict[Labels, tuple[list[int], float]] = {}
 
     def observe(self, value: float, /, **labels: str) -> None:
+        """Take one observation."""
         key = self.key(labels, self._values)  # type: ignore[arg-type]
         counts, total = self._values.get(key) or ([0] * (len(self.bounds) + 1), 0.0)
         counts[bisect_left(self.bounds, value)] += 1
         self._values[key] = (counts, total + value)
 
     def count(self, **labels: str) -> int:
+        """How many observations were taken under these labels."""
         counts, _ = self._values.get(tuple(labels[label] for label in self.labels), ([], 0.0))
         return sum(counts)
 
