@@ -1,0 +1,112 @@
+"""Whole processes of uvicorn: how they end with open streams, how they fail to start, and paths behind a proxy."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+LONG = {
+    "model": "parrot", "stream": True,
+    "messages": [{"role": "user", "content": "poison: sleep 0.02 " + "word " * 1500}],
+}  # fmt: skip
+
+
+@dataclass
+class Uvicorn:
+    """A running server and what it has printed."""
+
+    process: Process
+    lines: list[str]
+
+    async def until(self, pattern: str) -> str:
+        """Read its output up to a line that matches; its first group."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(60):
+            async for line in self.process.stdout:
+                self.lines.append(line.decode())
+                found = re.search(pattern, self.lines[-1])
+                if found:
+                    return found.group(1)
+        raise AssertionError("".join(self.lines))
+
+    async def ends(self) -> int:
+        """Its exit code, when it has ended by itself."""
+        async with asyncio.timeout(30):
+            output, _ = await self.process.communicate()
+        self.lines += output.decode().splitlines(keepends=True)
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+@asynccontextmanager
+async def uvicorn(name: str, folder: Path, *options: str) -> AsyncIterator[Uvicorn]:
+    environment = {**os.environ, "SAMPLE_FOLDER": str(folder)}
+    command = [sys.executable, "-m", "uvicorn", f"tests.asgi.sample_host:{name}", "--port", "0", *options]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stdout=PIPE, stderr=STDOUT)
+    try:
+        yield Uvicorn(process, [])
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+RUNNING = r"running on (http://127\.0\.0\.1:\d+)"
+AS_ANN = {"x-user": "ann"}
+
+
+@pytest.mark.parametrize("name", ["installed", "mounted"])
+async def test_sigterm_with_an_open_stream_ends_it_with_a_last_word_and_soon(tmp_path: Path, name: str) -> None:
+    async with uvicorn(name, tmp_path) as server:
+        base = await server.until(RUNNING)
+        async with (
+            httpx2.AsyncClient(base_url=base, timeout=30, headers=AS_ANN) as client,
+            client.stream("POST", "/bodhi/v1/chat/completions", json=LONG) as response,
+        ):
+            lines = response.aiter_lines()
+            async with asyncio.timeout(30):
+                assert json.loads((await anext(lines))[6:])["choices"]
+                began = time.monotonic()
+                server.process.send_signal(signal.SIGTERM)
+                rest = [line async for line in lines if line]
+        assert json.loads(rest[-1][6:])["error"]["code"] == "server_shutting_down"
+        code = await server.ends()
+        assert time.monotonic() - began < 5
+        output = "".join(server.lines)
+        assert code in (0, -signal.SIGTERM), output
+        assert "Traceback" not in output
+        assert ("does not run its lifespan" in output) is (name == "mounted")
+
+
+async def test_a_failed_start_ends_the_process_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    async with uvicorn("alone", tmp_path / "file" / "data") as server:
+        assert await server.ends() == 3
+        output = "".join(server.lines)
+        assert "bodhi: the data directory" in output
+        assert "set data_dir" in output
+        assert "Traceback" not in output
+
+
+async def test_a_prefix_in_front_of_the_host_is_followed(tmp_path: Path) -> None:
+    async with uvicorn("installed", tmp_path, "--root-path", "/proxy") as server:
+        base = await server.until(RUNNING)
+        async with httpx2.AsyncClient(base_url=base, timeout=30) as client:
+            assert (await client.get("/bodhi/ping")).json() == {"message": "pong"}
+            assert (await client.get("/bodhi")).status_code == 401
+            url = (await client.get("/bodhi/bodhi/v1/info", headers=AS_ANN)).json()["url"]
+            assert url == "/proxy/bodhi"
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.ends() in (0, -signal.SIGTERM)
