@@ -1,0 +1,1 @@
+"""A cache with bounds: what is asked often is computed once, and forgotten in time."""
