@@ -28,7 +28,7 @@ from bodhi_asgi.http.cors import Cors
 from bodhi_asgi.http.errors import dialect_of, error_response
 from bodhi_asgi.http.guard import HostGuard
 from bodhi_asgi.http.route import Access, Call, Route
-from bodhi_asgi.http.stream import Departure, EventStream, send_stream, until_gone_or
+from bodhi_asgi.http.stream import RETRY_S, Departure, EventStream, send_stream, until_gone_or
 from bodhi_asgi.http.table import routes
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.server import BodhiServer
@@ -36,7 +36,8 @@ from bodhi_asgi.server import BodhiServer
 log = logging.getLogger(__name__)
 
 UNKNOWN: Final = "unknown"
-RETRY_S: Final = 5.0
+GRACE_S: Final = 2.0
+"""Seconds that an answer which is not streamed has left when the server is told to stop."""
 SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -146,7 +147,7 @@ class _Request:
             known_caller=caller,
         )
         handling = asyncio.ensure_future(route.handler(call))
-        if not await until_gone_or(handling, self._departure.receive):
+        if not await until_gone_or(handling, self._departure.receive, self._end_of_drain() if caller else None):
             raise ClientGone
         answer = handling.result()
         if self._departure.has_happened:
@@ -154,6 +155,11 @@ class _Request:
                 await answer.aclose()
             raise ClientGone
         await self._respond(answer)
+
+    async def _end_of_drain(self) -> None:
+        """Returns when the server has been stopping for so long that no answer can be waited for any more."""
+        await self._server.lifecycle.wait_draining()
+        await asyncio.sleep(GRACE_S)
 
     async def _admitted(self) -> Caller | None:
         """The caller, whom the route's rule lets in. Open routes ask nobody and work without a started server."""

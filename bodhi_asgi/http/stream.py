@@ -6,7 +6,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +20,10 @@ STALL_S: Final = 15.0
 """Seconds that a client may leave what was sent unread; then it is given up, because its answer holds a slot."""
 PING: Final = b": ping\n\n"
 YIELD_EVERY: Final = 8
+LAST_WORD_S: Final = 1.0
+"""Seconds for a client to take the last word of a stream when the server stops."""
 END: Final = None
+RETRY_S: Final = 5.0
 
 HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -78,7 +81,8 @@ async def send_stream(
         if not sender.done():
             await _cancel(producer, sender)
             error = ShuttingDown("the server is shutting down; the answer is not complete")
-            await send({"type": "http.response.body", "body": stream.error_frame(error), "more_body": True})
+            if not await _sent(send, stream.error_frame(error), LAST_WORD_S):
+                return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
         try:
@@ -109,14 +113,20 @@ async def _send_frames(queue: "asyncio.Queue[bytes | None]", send: Send) -> bool
     """Send until the end; False when the client has stopped reading."""
     while True:
         data, is_end = await _next_frames(queue)
-        if data:
-            try:
-                async with asyncio.timeout(STALL_S):
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
-            except TimeoutError:
-                return False
+        if data and not await _sent(send, data, STALL_S):
+            return False
         if is_end:
             return True
+
+
+async def _sent(send: Send, data: bytes, within_s: float) -> bool:
+    """Whether the client took ``data`` in time; servers hold a send back while its socket is full."""
+    try:
+        async with asyncio.timeout(within_s):
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _next_frames(queue: "asyncio.Queue[bytes | None]") -> tuple[bytes, bool]:
@@ -163,14 +173,22 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def until_gone_or(work: "asyncio.Task[Any]", receive: Receive) -> bool:
-    """Wait for ``work``; False when the client left first, and the work was cancelled and has ended."""
+async def until_gone_or(
+    work: "asyncio.Task[Any]", receive: Receive, out_of_time: Coroutine[Any, Any, None] | None = None
+) -> bool:
+    """Wait for ``work``; False when the client left first. Raises ShuttingDown when ``out_of_time`` returned first.
+
+    In both cases the work has been cancelled and has ended.
+    """
     gone = asyncio.create_task(_until_gone(receive))
+    limits = [gone] if out_of_time is None else [gone, asyncio.create_task(out_of_time)]
     try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, *limits}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done() and not gone.done():
+            raise ShuttingDown("the server is shutting down; the answer was not ready in time", retry_after_s=RETRY_S)
         return work.done()
     finally:
-        await _cancel(gone, *(() if work.done() else (work,)))
+        await _cancel(*limits, *(() if work.done() else (work,)))
 
 
 async def _cancel(*tasks: "asyncio.Future[Any]") -> None:

@@ -106,6 +106,38 @@ async def test_a_client_that_stops_reading_is_given_up(monkeypatch: pytest.Monke
     assert sent[-1]["more_body"] is True  # the end is not said: it would be a lie
 
 
+async def test_a_client_that_does_not_take_the_last_word_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LAST_WORD_S", 0.01)
+    closed: list[str] = []
+    stalled = asyncio.Event()
+    drain = asyncio.Event()
+
+    async def frames() -> AsyncIterator[bytes]:
+        while True:
+            yield b"data: x\n\n"
+
+    async def close() -> None:
+        closed.append("work")
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            stalled.set()
+            await asyncio.Event().wait()
+
+    stream = EventStream(frames(), lambda error: error.code.encode(), close)  # type: ignore[arg-type]
+    sending = asyncio.create_task(
+        send_stream(stream, receive, send, headers=[], draining=drain.wait, on_error=lambda _: None)
+    )
+    async with asyncio.timeout(5):
+        await stalled.wait()
+        drain.set()
+        await sending
+    assert closed == ["work"]
+
+
 async def test_a_cancelled_request_closes_its_work_and_stays_cancelled() -> None:
     closed: list[str] = []
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bodhi_asgi.http import app
 from bodhi_asgi.http import stream as streams
 from bodhi_asgi.http.stream import EventStream, send_stream
 from tests.http.conftest import USE, RawClient, Site, site
@@ -96,6 +97,23 @@ async def test_a_drain_ends_every_stream_with_a_final_error_and_without_done(slo
             assert last["error"]["code"] == "server_shutting_down"
             assert "[DONE]" not in lines[-1]
     await slow.becomes_idle()
+
+
+async def test_a_drain_gives_up_an_answer_that_is_not_ready_in_time(
+    slow: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "GRACE_S", 0.05)
+    headers = {"authorization": f"Bearer {await slow.token(*USE)}"}
+    asking = asyncio.create_task(
+        slow.client.post("/v1/chat/completions", json={**LONG, "stream": False}, headers=headers)
+    )
+    async with asyncio.timeout(10):
+        await slow.is_at_work()
+        slow.app.begin_drain()
+        answer = await asking
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "server_shutting_down"
+        await slow.becomes_idle()
 
 
 async def test_an_error_in_the_middle_is_one_frame_and_the_end(tmp_path: Path) -> None:
