@@ -25,3 +25,11 @@ def test_the_wheel_holds_every_package_and_no_surprise(tmp_path: Path) -> None:
     suffixes = {Path(name).suffix for name in names if ".dist-info/" not in name}
     assert suffixes <= {".py", ".typed", ".gguf", ".html", ".js", ".css"}
     assert not [name for name in names if name.endswith(".pth")]
+    sources = {
+        str(path.relative_to(parent))
+        for parent in (ROOT, ROOT / "integrations")
+        for package in PACKAGES
+        for path in (parent / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in names if ".dist-info/" not in name} == sources
