@@ -32,6 +32,7 @@ from bodhi_asgi.engine.types import Chunk, ModelFacts, Work
 from bodhi_asgi.errors import TooLarge
 
 HANDSHAKE_S: Final = 5.0
+READ_BYTES: Final = 65_536
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +187,9 @@ class EngineConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
-        if peer_uid(self._transport.get_extra_info("socket")) != os.getuid():
+        socket = self._transport.get_extra_info("socket")
+        self._ear = os.dup(socket.fileno())
+        if peer_uid(socket) != os.getuid():
             self._break("the engine's socket is served by another user")
 
     def data_received(self, data: bytes) -> None:
@@ -200,6 +203,7 @@ class EngineConnection(asyncio.Protocol):
             self._break("the engine sent a malformed frame")
 
     def connection_lost(self, _: Exception | None) -> None:
+        self._hear_what_is_left()
         place = "" if self._frames.is_between_frames else " in the middle of a frame"
         lost = ConnectionLost(self._why or f"the engine process ended{place}", in_order=self._in_order)
         self.lost.set_result(lost)
@@ -211,6 +215,17 @@ class EngineConnection(asyncio.Protocol):
         for reading in self._readings.values():
             reading.lose(lost)
         self._readings.clear()
+
+    def _hear_what_is_left(self) -> None:
+        """Read what the engine said before it died: a write that fails first would lose it, and with it who began."""
+        try:
+            while not self._why and (data := os.read(self._ear, READ_BYTES)):
+                for message in self._frames.feed(data):
+                    self._take(message)
+        except (OSError, FrameInvalid, PlainInvalid, LookupError, TypeError, ValueError, AttributeError):
+            pass  # nothing more, or nothing that makes sense
+        finally:
+            os.close(self._ear)
 
     def _break(self, why: str) -> None:
         self._why = why
