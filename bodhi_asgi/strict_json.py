@@ -10,7 +10,6 @@ proven goes to the standard library's reader with our own checks, which decides 
 import json
 import math
 import re
-from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -200,15 +199,17 @@ def _name(value: JSON) -> str:
 
 def _placed(text: str, what: str, max_depth: int) -> JSONInvalid:
     """The refusal of a fault that is known to be in ``text``, with its place when that is near the beginning."""
-    for offset, path in _faults(text, max_depth):
-        line, column = text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
-        param = ".".join(path)[:200].encode("ascii", "backslashreplace").decode() or None
-        return JSONInvalid(f"{what}, at line {line}, column {column}", param=param)
-    return JSONInvalid(f"{what}, after the first {SEARCHED_CHARS} characters")
+    place = _place_of_fault(text, max_depth)
+    if place is None:
+        return JSONInvalid(f"{what}, after the first {SEARCHED_CHARS} characters")
+    offset, path = place
+    line, column = text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+    param = ".".join(path)[:200].encode("ascii", "backslashreplace").decode() or None
+    return JSONInvalid(f"{what}, at line {line}, column {column}", param=param)
 
 
-def _faults(text: str, max_depth: int) -> Iterator[tuple[int, list[str]]]:
-    """Where faults are and the path there, for text that is JSON up to the first of them."""
+def _place_of_fault(text: str, max_depth: int) -> tuple[int, list[str]] | None:
+    """Where the first fault is and the path there, for text that is JSON up to it."""
     containers: list[dict[str, None] | int] = []  # the keys of an object so far, or the index in a list
     path: list[str] = []
     expects_key = False
@@ -219,7 +220,7 @@ def _faults(text: str, max_depth: int) -> Iterator[tuple[int, list[str]]]:
             path.append("" if word == "{" else "0")
             expects_key = word == "{"
             if len(containers) > max_depth:
-                yield token.start(), path[:8]
+                return token.start(), path[:8]
         elif word in "}]":
             containers.pop()
             path.pop()
@@ -236,12 +237,12 @@ def _faults(text: str, max_depth: int) -> Iterator[tuple[int, list[str]]]:
                 if isinstance(value, str):
                     _check_text(value)
             except _Fault:
-                yield token.start(), path
-                continue
+                return token.start(), path
             innermost = containers[-1] if containers else 0
             if expects_key and isinstance(innermost, dict):
                 path[-1] = value
                 if value in innermost:
-                    yield token.start(), path
+                    return token.start(), path
                 innermost[value] = None
                 expects_key = False
+    return None

@@ -70,9 +70,7 @@ def _value(value: object) -> str:
 
 
 def _accepted(model: type[BaseModel], loc: list[str]) -> str:
-    field = model.model_fields.get(loc[0])
-    if field is None:
-        return "see 'bodhi settings' for what is accepted"
+    field = model.model_fields[loc[0]]
     kind = field.annotation
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return _accepted(kind, loc[1:]) if len(loc) > 1 else f"a table is accepted, with {', '.join(kind.model_fields)}"
