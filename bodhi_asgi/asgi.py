@@ -194,11 +194,12 @@ class BodhiApp:
         if self._has_warned or self.server.status != "new":
             return
         self._has_warned = True
-        if self._wraps and "app" not in scope:
-            who = f"the server around {self._wraps}"
+        host = scope.get("app")
+        if (self._wraps and host is None) or host in self._mounts:
+            who = f"the server around {self._wraps or type(host).__name__}"
             cure = "run it with a server that does, such as uvicorn, hypercorn or granian"
         else:
-            who = type(scope["app"]).__name__ if "app" in scope else "the server"
+            who = "the server" if host is None else type(host).__name__
             cure = "add lifespan=bodhi_app.lifespan to the host, or use bodhi_app.install(app, path)"
         log.warning("bodhi starts with its first request, because %s does not run its lifespan; %s", who, cure)
 

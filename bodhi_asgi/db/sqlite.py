@@ -69,10 +69,11 @@ class Pool:
 
     async def _open(self) -> aiosqlite.Connection:
         opening = aiosqlite.connect(self._database, isolation_level=None, uri=self._database.startswith("file:"))
+        # A daemon: under a server that runs no lifespan nobody closes us, and the process must end all the same.
+        opening._thread.daemon = True
         try:
             connection = await opening
         except BaseException:
-            # The worker thread is not a daemon: left alone, it would keep the process from ending.
             with suppress(Exception):
                 await opening.close()
             raise

@@ -160,6 +160,14 @@ def test_a_wrap_behind_a_server_without_lifespans_says_which_servers_have_one(
     assert "uvicorn" in warning
 
 
+def test_an_installed_app_behind_a_server_without_lifespans_says_so(
+    app: BodhiApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert TestClient(app.install(Starlette())).get("/bodhi/ping").status_code == 200
+    (warning,) = [record.getMessage() for record in caplog.records if "first request" in record.getMessage()]
+    assert "the server around Starlette does not run its lifespan; run it with" in warning
+
+
 def test_one_app_in_two_hosts_stops_with_the_last(app: BodhiApp) -> None:
     one, two = Starlette(), Starlette()
     app.install(one)

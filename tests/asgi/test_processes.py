@@ -110,3 +110,37 @@ async def test_a_prefix_in_front_of_the_host_is_followed(tmp_path: Path) -> None
             assert url == "/proxy/bodhi"
         server.process.send_signal(signal.SIGTERM)
         assert await server.ends() in (0, -signal.SIGTERM)
+
+
+LEFT_ALONE = """
+import asyncio, sys
+from bodhi_asgi import BodhiApp
+
+engine = {"runner": "echo", "isolation": "thread"}
+app = BodhiApp(data_dir=sys.argv[1], models={"parrot": "x"}, demo=False, engine=engine)
+hello = {"model": "parrot", "messages": [{"role": "user", "content": "hello there"}]}
+
+
+async def main():
+    bodhi = await app.ensure_started()
+    print((await bodhi.chat_completion(hello, stream=False)).text, flush=True)
+
+
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+"""
+
+
+async def test_a_process_ends_though_nobody_closed_us(tmp_path: Path) -> None:
+    """As under daphne, which runs no lifespan and cancels no tasks."""
+    command = [sys.executable, "-W", "ignore", "-c", LEFT_ALONE, str(tmp_path)]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=STDOUT)
+    try:
+        async with asyncio.timeout(30):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert output.decode().startswith("hello there")
+    assert process.returncode == 0
