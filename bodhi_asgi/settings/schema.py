@@ -5,7 +5,7 @@ named, then the defaults. The object remembers which, and :meth:`BodhiServerConf
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -172,8 +172,12 @@ class BodhiServerConfig(BaseModel):
         """Every setting with its value, origin, default and description, secrets removed."""
         return list(_rows(self, type(self), "", PREFIX, self._origins))
 
+    def __repr_args__(self) -> Iterable[tuple[str, str]]:
+        # What pydantic hands to rich and other printers: like the repr, without secrets.
+        return [(row.name, row.value) for row in self.rows() if row.origin != "default"]
+
     def __repr__(self) -> str:
-        changed = ", ".join(f"{row.name}={row.value}" for row in self.rows() if row.origin != "default")
+        changed = ", ".join(f"{name}={value}" for name, value in self.__repr_args__())
         return f"{type(self).__name__}({changed})"
 
     __str__ = __repr__

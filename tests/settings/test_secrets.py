@@ -3,6 +3,8 @@
 import traceback
 
 import pytest
+from rich.console import Console
+from rich.pretty import Pretty
 
 from bodhi_asgi.errors import ConfigurationInvalid
 from bodhi_asgi.settings.checks import without_password
@@ -24,7 +26,10 @@ SECRET = "lovelace"
 def test_a_password_is_in_no_row_and_no_repr(url: str) -> None:
     config = BodhiServerConfig(database_url=url)
     assert config.resolved_database_url == url
-    for text in (repr(config), str(config), f"{config}", str(config.rows())):
+    console = Console(width=1000)
+    with console.capture() as printed:
+        console.print(config, Pretty(config))
+    for text in (repr(config), str(config), f"{config}", str(config.rows()), printed.get()):
         assert SECRET not in text
         assert "localhost/notes" in text
 

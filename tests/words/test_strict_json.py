@@ -175,6 +175,13 @@ def test_numbers_keep_their_value_and_kind(number: str) -> None:
     assert math.isfinite(value)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("backslashes", range(6))
+def test_backslashes_before_quotes_hide_no_key(backslashes: int) -> None:
+    key = json.dumps("\\" * backslashes + '":{' + "\\" * backslashes)
+    assert load_object(f'{{{key}:1,"b":{key}}}'.encode()) == json.loads(f'{{{key}:1,"b":{key}}}')
+    assert "stands twice" in refused(f'{{{key}:1,"b":{key},{key}:2}}'.encode()).message
+
+
 def test_pairs_of_surrogates_are_one_character() -> None:
     assert load_object(b'{"a":"\\ud83d\\ude00","b":":{}[]\\"1e999\\\\"}') == {"a": "😀", "b": ':{}[]"1e999\\'}
 
