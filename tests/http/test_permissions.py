@@ -9,11 +9,17 @@ import pytest
 
 from bodhi_asgi import Caller, Grants, Scope
 from bodhi_asgi.clock import StillClock
+from bodhi_asgi.http.openapi import document
 from bodhi_asgi.http.route import Access, Dialect, Route
 from bodhi_asgi.http.table import routes
 from tests.http.conftest import Site, site
 
 TABLE = {route.name: route for route in routes(with_docs=True)}
+DESCRIBED = {
+    operation["operationId"]: operation
+    for methods in document(TABLE.values(), server_url="/")["paths"].values()
+    for operation in methods.values()
+}
 BODIES: dict[str, dict[str, Any]] = {
     "chat": {"model": "parrot", "messages": [{"role": "user", "content": "hello"}]},
     "create_token": {"scope": "scope_token_user"},
@@ -73,6 +79,9 @@ async def test_each_route_lets_in_whom_its_row_names(here: Site, clock: StillClo
 
     async def status(token: str | None = None, scopes: list[str] | None = None) -> int:
         response = await ask(here, route, token, scopes)
+        assert str(response.status_code) in DESCRIBED[name]["responses"]
+        if response.is_success and route.response is not None:
+            route.response.model_validate_json(response.content)
         if response.status_code >= 400:
             error = response.json()["error"]
             assert {"message", "type", "code"} <= set(error)
