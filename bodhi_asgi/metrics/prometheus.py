@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from bodhi_asgi.errors import MissingDependency
-from bodhi_asgi.metrics.kinds import Counter, Gauge, Histogram
+from bodhi_asgi.metrics.kinds import Counter, Gauge
 from bodhi_asgi.metrics.meters import Meters
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Collector:
                 for labels, value in meter.series():
                     gauge.add_metric(labels, value)
                 yield gauge
-            elif isinstance(meter, Histogram):
+            else:
                 histogram = HistogramMetricFamily(meter.name, meter.help, labels=meter.labels)
                 for labels, (counts, total) in meter.series():
                     bounds = [*(str(bound) for bound in meter.bounds), "+Inf"]
