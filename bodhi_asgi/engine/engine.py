@@ -1,10 +1,11 @@
 """The engine in a thread of the host: for scripts, notebooks and tests. A crash of the model is a crash of the host.
 
-One call into the event loop per step carries the chunks of all requests. A reader that falls behind pauses its own
-sequence and nobody else's.
+One call into the event loop carries the chunks of all requests since the last. A reader that falls behind pauses its
+own sequence and nobody else's.
 """
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
@@ -21,10 +22,14 @@ UNREAD_LIMIT: Final = 32
 
 
 class Mailbox:
-    """The chunks of one request between the engine and its reader."""
+    """The chunks of one request between the engine and its reader.
+
+    ``unread`` and ``is_paused`` belong to both threads and are changed under the engine's guard.
+    """
 
     def __init__(self) -> None:
         self.chunks: deque[Chunk] = deque()
+        self.unread = 0
         self.is_paused = False
         self._arrived = asyncio.Event()
 
@@ -48,6 +53,9 @@ class ThreadEngine:
         self._engine: EngineLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
+        # Shared with the engine thread, under the guard:
+        self._guard = threading.Lock()
+        self._outbox: list[Chunk] = []
 
     @property
     def is_running(self) -> bool:
@@ -83,9 +91,7 @@ class ThreadEngine:
                 is_over = chunk.is_final
                 if chunk.error is not None:
                     raise chunk.error
-                if mailbox.is_paused and len(mailbox.chunks) <= UNREAD_LIMIT // 2:
-                    mailbox.is_paused = False
-                    engine.resume(work.id)
+                self._has_read(engine, work.id, mailbox)
                 yield Delta(chunk.text, chunk.finish, chunk.usage)
         finally:
             del self._mailboxes[work.id]
@@ -101,27 +107,60 @@ class ThreadEngine:
         if self._engine is not None:
             await asyncio.to_thread(self._engine.stop)
 
-    def _deliver(self, chunks: list[Chunk]) -> None:
-        """Called in the engine's thread."""
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._post, chunks)
-        except RuntimeError:
-            # The event loop is closed, and with it everybody who could read.
-            for chunk in chunks:
-                if not chunk.is_final and self._engine is not None:
-                    self._engine.cancel(chunk.work_id)
+    def _has_read(self, engine: EngineLoop, work_id: str, mailbox: Mailbox) -> None:
+        with self._guard:
+            mailbox.unread -= 1
+            resumes = mailbox.is_paused and mailbox.unread <= UNREAD_LIMIT // 2
+            if resumes:
+                mailbox.is_paused = False
+        if resumes:
+            engine.resume(work_id)
 
-    def _post(self, chunks: list[Chunk]) -> None:
+    def _deliver(self, chunks: list[Chunk]) -> None:
+        """Called in the engine's thread, where a reader that falls behind is noticed in time."""
+        assert self._loop is not None
+        assert self._engine is not None
         for chunk in chunks:
             mailbox = self._mailboxes.get(chunk.work_id)
-            if mailbox is None:
-                continue
-            mailbox.put(chunk)
-            if len(mailbox.chunks) >= UNREAD_LIMIT and not mailbox.is_paused and not chunk.is_final:
-                mailbox.is_paused = True
-                assert self._engine is not None
+            if mailbox is not None and self._is_full(mailbox) and not chunk.is_final:
                 self._engine.pause(chunk.work_id)
+        with self._guard:
+            is_first = not self._outbox
+            self._outbox += chunks
+        if is_first or self._loop.is_closed():
+            self._wake()
+
+    def _wake(self) -> None:
+        """Once per batch: the pipe that wakes an event loop carries its signals too, and loses them when it is full."""
+        assert self._loop is not None
+        assert self._engine is not None
+        try:
+            self._loop.call_soon_threadsafe(self._post)
+        except RuntimeError:
+            # The event loop is closed, and with it everybody who could read.
+            for chunk in self._take_outbox():
+                if not chunk.is_final:
+                    self._engine.cancel(chunk.work_id)
+
+    def _is_full(self, mailbox: Mailbox) -> bool:
+        """Count one more unread chunk; True when it is the one with which to pause."""
+        with self._guard:
+            mailbox.unread += 1
+            if mailbox.is_paused or mailbox.unread < UNREAD_LIMIT:
+                return False
+            mailbox.is_paused = True
+            return True
+
+    def _post(self) -> None:
+        for chunk in self._take_outbox():
+            mailbox = self._mailboxes.get(chunk.work_id)
+            if mailbox is not None:
+                mailbox.put(chunk)
+
+    def _take_outbox(self) -> list[Chunk]:
+        with self._guard:
+            chunks, self._outbox = self._outbox, []
+            return chunks
 
     def _refuse_when_closed(self) -> None:
         if self._is_closed:

@@ -36,6 +36,7 @@ class Scheduler:
         self._queue: FairQueue[Sequence] = FairQueue()
         self._slots = SlotTable(slots, n_ctx)
         self._running: list[Sequence] = []  # oldest first
+        self._parked: list[Sequence] = []  # paused, and without slot and cells, because others needed them
         self._sequences: dict[str, Sequence] = {}
         self._next_number = 0
         self._ended: list[int] = []
@@ -77,10 +78,14 @@ class Scheduler:
         return [self._fail(sequence, WorkCancelled("the request was cancelled"))]
 
     def set_paused(self, work_id: str, *, paused: bool) -> None:
-        """Keep a sequence from running while its reader is slow; it keeps its slot and cells."""
+        """Keep a sequence from running while its reader is slow; it keeps slot and cells until others need them."""
         sequence = self._sequences.get(work_id)
-        if sequence is not None:
-            sequence.is_paused = paused
+        if sequence is None:
+            return
+        sequence.is_paused = paused
+        if not paused and sequence in self._parked:
+            self._parked.remove(sequence)
+            self._queue.put_back(sequence.work.owner, sequence)
 
     def expire(self, now_s: float) -> list[Chunk]:
         """End what has passed its deadline."""
@@ -132,8 +137,8 @@ class Scheduler:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing runs and nothing waits, or only what is paused."""
-        return all(sequence.is_paused for sequence in self._running) and not self._can_admit()
+        """Whether nothing runs and nothing waits, or only what is paused. Who waits can always be let in then."""
+        return not len(self._queue) and all(sequence.is_paused for sequence in self._running)
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -143,7 +148,7 @@ class Scheduler:
     def stats(self) -> EngineStats:
         return EngineStats(
             running=len(self._running),
-            waiting=len(self._queue),
+            waiting=len(self._queue) + len(self._parked),
             slots_used=self._slots.slots_used,
             slots_total=self._slots.slots_total,
             cells_used=self._slots.cells_used,
@@ -156,7 +161,8 @@ class Scheduler:
         """Raise AssertionError unless slots, cells and sequences agree."""
         self._slots.check()
         assert self._slots.slots_used == len(self._running), "a slot without a sequence, or the reverse"
-        assert len(self._sequences) == len(self._running) + len(self._queue), "a sequence neither runs nor waits"
+        places = len(self._running) + len(self._queue) + len(self._parked)
+        assert len(self._sequences) == places, "a sequence neither runs nor waits"
 
     # -- planning
 
@@ -176,7 +182,7 @@ class Scheduler:
             wants = sequence.slot is not None and sequence.pending > 1 and not sequence.is_paused
             if wants and budget > 0 and self._make_room(sequence, 1):
                 budget -= self._prefill(sequence, budget, rows)
-        while budget > 0 and self._can_admit():
+        while budget > 0 and self._make_way():
             sequence = self._queue.pop()
             sequence.slot = self._slots.take()
             self._running.append(sequence)
@@ -198,6 +204,15 @@ class Scheduler:
         owed = sum(max(0, sequence.pending) for sequence in self._running)
         return not self._running or len(following.tokens) + owed < self._slots.cells_free
 
+    def _make_way(self) -> bool:
+        """Whether the next in line can be admitted, if need be in the place of those whose readers stand still."""
+        while not self._can_admit():
+            paused = [sequence for sequence in self._running if sequence.is_paused]
+            if not paused or not len(self._queue):
+                return False
+            self._park(paused[-1])
+        return True
+
     def _hold_row(self, sequence: Sequence, size: int) -> Row:
         assert sequence.slot is not None
         self._slots.hold(sequence.slot, sequence.computed + size)
@@ -206,6 +221,10 @@ class Scheduler:
     def _make_room(self, sequence: Sequence, cells: int) -> bool:
         """Take cells from the youngest until ``sequence`` can have its own; False when it had to give way itself."""
         while self._slots.cells_free < cells:
+            paused = [other for other in self._running if other.is_paused]
+            if paused:
+                self._park(paused[-1])
+                continue
             youngest = self._running[-1]
             self._preempt(youngest)
             if youngest is sequence:
@@ -217,6 +236,12 @@ class Scheduler:
         self._release(sequence)
         sequence.computed = 0
         self._queue.put_back(sequence.work.owner, sequence)
+
+    def _park(self, sequence: Sequence) -> None:
+        """Let a paused sequence wait without a place until its reader goes on."""
+        self._release(sequence)
+        sequence.computed = 0
+        self._parked.append(sequence)
 
     def _without_cells(self) -> list[Chunk]:
         """The runner found no cells although ours add up: let the youngest wait, or end the only one there is."""
@@ -243,7 +268,9 @@ class Scheduler:
         self._ended.append(sequence.number)
         self._prompt_tokens += sequence.prompt_tokens
         self._completion_tokens += sequence.generated
-        if sequence.slot is None:
+        if sequence in self._parked:
+            self._parked.remove(sequence)
+        elif sequence.slot is None:
             self._queue.remove(sequence.work.owner, sequence)
         else:
             self._release(sequence)

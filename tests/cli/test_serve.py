@@ -43,7 +43,6 @@ async def test_a_stream_gets_its_last_word_and_the_process_ends(
     command: list[str], environment: dict[str, str], bodhi: Bodhi
 ) -> None:
     environment["BODHI_ENGINE__N_CTX"] = "200000"
-    environment["BODHI_ENGINE__REQUEST_TIMEOUT_S"] = "60"
     token = await asyncio.to_thread(lambda: bodhi("token", "create", "--name", "x", "--all-models").stdout.strip())
     async with served(command, environment, "--model", "echo=echo", "--no-demo") as (process, client):
         headers = {"Authorization": f"Bearer {token}"}

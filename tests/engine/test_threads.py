@@ -1,0 +1,82 @@
+"""What is special about the engine in a thread of the host."""
+
+import asyncio
+import threading
+from dataclasses import replace
+
+import pytest
+
+from bodhi_asgi.engine.engine import UNREAD_LIMIT, ThreadEngine
+from bodhi_asgi.engine.errors import EngineStopped
+from bodhi_asgi.engine.types import Chunk
+from bodhi_asgi.errors import NotStarted
+from tests.engine.support import ECHO, becomes_idle, text_of, work
+
+TALK = " ".join(str(number) for number in range(150))
+
+
+async def test_a_batch_of_steps_wakes_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipe behind ``call_soon_threadsafe`` also carries signals, and loses them when it is full."""
+    engine = ThreadEngine(ECHO)
+    await engine.start()
+    loop = asyncio.get_running_loop()
+    woken: list[str] = []
+    wake = loop.call_soon_threadsafe
+    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *args: (woken.append("."), wake(*args))[1])
+    steps = 3 * UNREAD_LIMIT
+    for _ in range(steps):
+        engine._deliver([Chunk("nobody", text="x")])
+    assert len(woken) == 1
+    await asyncio.sleep(0)
+    await engine.aclose()
+
+
+async def test_an_unread_answer_is_paused_within_its_limit_though_the_loop_stands_still() -> None:
+    engine = ThreadEngine(replace(ECHO, n_ctx=100_000))
+    await engine.start()
+    stream = engine.submit(work(TALK))
+    await anext(stream)
+    # The event loop is held here, as a host's synchronous code would hold it.
+    threading.Event().wait(0.2)
+    assert 2 * 150 > 150 + 2 * UNREAD_LIMIT >= (await engine.stats()).cells_used > 150
+    said = [delta.text async for delta in stream]
+    assert "".join(said) == TALK
+    await becomes_idle(engine)
+    await engine.aclose()
+
+
+async def test_an_engine_belongs_to_the_loop_that_started_it() -> None:
+    engine = ThreadEngine(ECHO)
+    with pytest.raises(NotStarted):
+        await text_of(engine, work("hello"))
+    await engine.start()
+
+    def elsewhere() -> None:
+        async def ask() -> None:
+            with pytest.raises(NotStarted, match="event loop"):
+                await text_of(engine, work("hello"))
+
+        asyncio.run(ask())
+
+    await asyncio.to_thread(elsewhere)
+    await engine.aclose()
+    with pytest.raises(EngineStopped):
+        await text_of(engine, work("hello"))
+
+
+def test_an_engine_whose_loop_was_closed_ends_its_work() -> None:
+    engine = ThreadEngine(replace(ECHO, n_ctx=100_000))
+
+    async def leave_unread() -> None:
+        await engine.start()
+        stream = engine.submit(work(TALK))
+        await anext(stream)
+        del engine._mailboxes[next(iter(engine._mailboxes))]  # nobody left who would close it
+
+    asyncio.run(leave_unread())
+
+    async def look() -> None:
+        await becomes_idle(engine)
+        await engine.aclose()
+
+    asyncio.run(look())
