@@ -49,6 +49,7 @@ class ProcessEngine:
             runtime_dir=runtime_dir,
             linger_s=linger_s,
             start_timeout_s=start_timeout_s,
+            clock=self._clock,
             on_loaded=on_loaded,
             on_died=on_died,
         )

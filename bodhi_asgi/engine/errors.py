@@ -40,6 +40,12 @@ class ModelLoadFailed(Unavailable):
     code = "model_load_failed"
 
 
+class ModelDown(Unavailable):
+    """The model's engine has died again and again; ``retry_after_s`` says when it is tried anew."""
+
+    code = "model_down"
+
+
 class DeadlineExceeded(Unavailable):
     """The request's own deadline passed before its answer was complete."""
 

@@ -19,6 +19,7 @@ from bodhi_asgi.engine.pace import Pace
 from bodhi_asgi.engine.plan import StepPlan
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.scheduler import Scheduler
+from bodhi_asgi.engine.self_test import self_test
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, Work
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages import ChatPrompt, Prompt
@@ -64,10 +65,20 @@ class EngineLoop:
         self._in_prefill: frozenset[str] = frozenset()
         self._pace = Pace()
         self._thread: threading.Thread | None = None
+        self._moves = 0
+        self._is_resting = False
         self.has_ended = False
         self.ready: Future[ModelFacts] = Future()
-        self.progress = 0
-        """Grows with every step and every prompt taken in; stands still when the model hangs."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is something to do, so that progress is to be expected."""
+        return not self._is_resting
+
+    @property
+    def progress(self) -> int:
+        """Grows with whatever is loaded, taken in or computed; stands still when the model hangs."""
+        return self._moves + self._runner.progress
 
     def start(self) -> None:
         """Load the model in the engine's thread; :attr:`ready` has its facts or the reason why not."""
@@ -124,7 +135,8 @@ class EngineLoop:
 
     def _main(self) -> None:
         try:
-            facts = self._runner.load(lambda: not self._is_stopping)
+            facts = self._runner.load(self._is_wanted)
+            self_test(self._runner)
             self._scheduler = Scheduler(
                 self._runner.vocabulary,
                 slots=self._spec.slots,
@@ -148,6 +160,11 @@ class EngineLoop:
         finally:
             self._close(reason)
 
+    def _is_wanted(self) -> bool:
+        """Asked by the runner after each piece that it has loaded."""
+        self._moves += 1
+        return not self._is_stopping
+
     def _work(self, scheduler: Scheduler, facts: ModelFacts) -> None:
         while self._take_in(scheduler, facts):
             self._send(scheduler.expire(time.monotonic()))
@@ -162,7 +179,7 @@ class EngineLoop:
         result = self._runner.run(plan)
         self._pace.measured(plan, time.monotonic() - began)
         self._in_prefill = frozenset()
-        self.progress += 1
+        self._moves += 1
         self._send(scheduler.apply(plan, result))
         self._free_samplers(scheduler)
 
@@ -171,7 +188,9 @@ class EngineLoop:
         with self._wake:
             while not self._inbox and not self._is_stopping and scheduler.is_idle:
                 scheduler.check()
+                self._is_resting = True
                 self._wake.wait(self._until_deadline(scheduler))
+                self._is_resting = False
                 if not self._inbox and self._until_deadline(scheduler) == 0:
                     break
             if self._is_stopping:
@@ -211,7 +230,7 @@ class EngineLoop:
         except BodhiError as error:
             self._send(scheduler.refuse(sequence, error))
             return
-        self.progress += 1
+        self._moves += 1
         # An empty chunk says that the request is taken, so that a door can send its headers.
         self._send([Chunk(work.id)])
 

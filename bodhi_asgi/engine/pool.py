@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from bodhi_asgi.clock import Clock, SystemClock
-from bodhi_asgi.engine.errors import EngineStopped, ModelLoadFailed
+from bodhi_asgi.engine.errors import EngineStopped, ModelDown, ModelLoadFailed
 from bodhi_asgi.engine.process.protocol import error_from_plain, error_to_plain
 from bodhi_asgi.engine.single_flight import SingleFlight
 from bodhi_asgi.engine.types import Engine, EngineStats, ModelFacts, ModelSpec
@@ -195,6 +195,8 @@ class _Place(ABC):
             log.error("an engine cannot be started here: %s", error.message, extra={"model": self.spec.name})
             self._error = ModelLoadFailed(f"the engine of the model '{self.spec.name}' cannot be started here")
             self._error.__cause__ = error
+        except ModelDown:
+            raise  # whoever supervises it says by itself how long it rests
         except BodhiError as error:
             self._error = error
         except Exception as error:

@@ -16,7 +16,7 @@ import orjson
 from bodhi_asgi import __version__
 from bodhi_asgi.engine.errors import PromptInvalid
 from bodhi_asgi.engine.process.frames import FrameInvalid, FrameReader, FrameTooLarge, Message, encode
-from bodhi_asgi.engine.process.peer import peer_uid
+from bodhi_asgi.engine.process.peer import peer_pid, peer_uid
 from bodhi_asgi.engine.process.plain import PlainInvalid, from_plain
 from bodhi_asgi.engine.process.protocol import (
     CREDITS,
@@ -28,10 +28,11 @@ from bodhi_asgi.engine.process.protocol import (
     proof_holds,
 )
 from bodhi_asgi.engine.process.runtime import EnginePaths
+from bodhi_asgi.engine.process.watch import Watch
 from bodhi_asgi.engine.types import Chunk, ModelFacts, Work
 from bodhi_asgi.errors import TooLarge
 
-HANDSHAKE_S: Final = 5.0
+HANDSHAKE_S: Final = 4.0
 READ_BYTES: Final = 65_536
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,14 @@ class ConnectionLost(Exception):
     def __init__(self, why: str, *, in_order: bool = False) -> None:
         super().__init__(why)
         self.in_order = in_order
+
+
+class EngineSilent(ConnectionLost):
+    """Somebody listens, process ``pid``, and does not even greet."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__("the engine did not answer the handshake")
+        self.pid = pid
 
 
 class Reading:
@@ -107,6 +116,7 @@ class EngineConnection(asyncio.Protocol):
         self.facts: asyncio.Future[ModelFacts] = loop.create_future()
         """The model's facts once it stands. Fails with the engine's own error, or with ConnectionLost."""
         self.lost: asyncio.Future[ConnectionLost] = loop.create_future()
+        self.watch = Watch(self)
         self._paths = paths
         self._linger_s = linger_s
         self._frames = FrameReader()
@@ -121,7 +131,11 @@ class EngineConnection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, paths: EnginePaths, linger_s: float) -> "EngineConnection":
-        """Connect and shake hands. Raises OSError when nobody listens, ConnectionLost when the handshake fails."""
+        """Connect and shake hands.
+
+        Raises OSError when nobody listens, EngineSilent when who listens says nothing, ConnectionLost when the
+        handshake fails.
+        """
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_unix_connection(lambda: cls(paths, linger_s), str(paths.socket))
         try:
@@ -129,11 +143,21 @@ class EngineConnection(asyncio.Protocol):
                 await connection._welcome
         except TimeoutError:
             connection.abort()
-            raise ConnectionLost("the engine did not answer the handshake") from None
+            raise EngineSilent(connection._listener_pid) from None
         except BaseException:
             connection.abort()
             raise
         return connection
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the engine has said how the loading went."""
+        return self.facts.done()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether this host waits for the model, or for an answer."""
+        return not self.lost.done() and (not self.is_loaded or bool(self._readings))
 
     # -- requests
 
@@ -150,6 +174,7 @@ class EngineConnection(asyncio.Protocol):
             raise PromptInvalid("the request holds text that is not valid Unicode", param="messages") from None
         reading = self._readings[number] = Reading(self, number)
         self._transport.write(frame)
+        self.watch.rouse()
         return reading
 
     def forget(self, number: int, *, cancel: bool) -> None:
@@ -189,6 +214,7 @@ class EngineConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         socket = self._transport.get_extra_info("socket")
         self._ear = os.dup(socket.fileno())
+        self._listener_pid = peer_pid(socket)
         if peer_uid(socket) != os.getuid():
             self._break("the engine's socket is served by another user")
 
@@ -203,6 +229,7 @@ class EngineConnection(asyncio.Protocol):
             self._break("the engine sent a malformed frame")
 
     def connection_lost(self, _: Exception | None) -> None:
+        self.watch.end()
         self._hear_what_is_left()
         place = "" if self._frames.is_between_frames else " in the middle of a frame"
         lost = ConnectionLost(self._why or f"the engine process ended{place}", in_order=self._in_order)
@@ -284,6 +311,7 @@ class EngineConnection(asyncio.Protocol):
             return
         self.pid, self.launch = int(message["pid"]), str(message["launch"])
         self._settle(self._welcome, None)
+        self.watch.rouse()
 
     @staticmethod
     def _settle(future: "asyncio.Future[Any]", value: object) -> None:

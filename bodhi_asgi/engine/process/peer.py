@@ -5,6 +5,15 @@ import struct
 import sys
 
 
+def peer_pid(connection: socket.socket) -> int:
+    """The process id of whoever connected, or listens, at the other end. Raises OSError where the system cannot say."""
+    if sys.platform == "darwin":
+        # LOCAL_PEERPID (2) at level SOL_LOCAL (0).
+        return int.from_bytes(connection.getsockopt(0, 2, 4), sys.byteorder)
+    pid, _, _ = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid)
+
+
 def peer_uid(connection: socket.socket) -> int:
     """The user id of the process at the other end. Raises OSError where the system cannot say."""
     if sys.platform == "darwin":

@@ -228,12 +228,12 @@ class EngineProcess:
         return self._traffic
 
     def answer(self, operation: str) -> Message:
+        if operation == "ping":
+            engine = self._traffic.engine if self._traffic is not None else None
+            return {"op": "pong", "progress": engine.progress if engine else 0, "is_busy": not engine or engine.is_busy}
         traffic = self._standing()
-        match operation:
-            case "ping":
-                return {"op": "pong", "progress": traffic.engine.progress}
-            case "stats":
-                return {"op": "stats", "stats": traffic.engine.stats()}
+        if operation == "stats":
+            return {"op": "stats", "stats": traffic.engine.stats()}
         return {
             "op": "description",
             "pid": os.getpid(),

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from bodhi_asgi.engine.errors import EngineStopped, ModelLoadFailed
+from bodhi_asgi.clock import Clock
+from bodhi_asgi.engine.errors import EngineStopped, ModelDown, ModelLoadFailed
 from bodhi_asgi.engine.process import last_words
-from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection
+from bodhi_asgi.engine.process.breaker import FIRST_BACKOFF_S, Breaker
+from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection, EngineSilent
 from bodhi_asgi.engine.process.election import EXIT_LOST_ELECTION
 from bodhi_asgi.engine.process.launch import Candidate, launch
 from bodhi_asgi.engine.process.runtime import EnginePaths, open_private, spec_key
@@ -26,9 +28,6 @@ from bodhi_asgi.errors import BodhiError, ConfigurationInvalid
 
 State: TypeAlias = Literal["idle", "starting", "ready", "down", "failed", "closed"]
 """``down``: it died and is started again when it is next needed. ``failed``: it could not be started."""
-
-FIRST_BACKOFF_S: Final = 0.2
-LAST_BACKOFF_S: Final = 10.0
 
 DEATHS_WHILE_LOADING: Final = 2
 DEATHS_BEFORE_SERVING: Final = 3
@@ -40,6 +39,9 @@ RETRY_S: Final = (0.01, 0.03)
 FIRST_PAUSE_S: Final = 0.02
 LAST_PAUSE_S: Final = 0.5
 """Between two candidates sent by one host."""
+
+SILENT_HANDSHAKES: Final = 2
+"""So many in a row, and who listens there is stopped for good and stands in the way of a new engine."""
 
 EXIT_WAIT_S: Final = 1.0
 GOODBYE_S: Final = 5.0
@@ -57,6 +59,7 @@ class Supervisor:
         runtime_dir: Path,
         linger_s: float,
         start_timeout_s: float,
+        clock: Clock,
         on_loaded: Callable[[ModelFacts], None] | None,
         on_died: Callable[[str], None] | None,
     ) -> None:
@@ -72,7 +75,7 @@ class Supervisor:
         self._live: EngineConnection | None = None
         self._opening = SingleFlight(self._open, ended=self._stopped)
         self._candidates: dict[str, Candidate] = {}
-        self._deaths_in_a_row = 0
+        self._breaker = Breaker(clock)
         self._reports: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -87,7 +90,10 @@ class Supervisor:
         return self._live
 
     async def connection(self) -> EngineConnection:
-        """A connection to an engine whose model stands. Raises ModelLoadFailed and other errors of the start."""
+        """A connection to an engine whose model stands.
+
+        Raises ModelDown while it rests after too many deaths, ModelLoadFailed and other errors of the start.
+        """
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
@@ -100,11 +106,17 @@ class Supervisor:
             if not live.lost.done():
                 return live
             self._ended(live, live.lost.result())
+        if self._breaker.left_s > 0:
+            raise ModelDown(
+                f"the engine of the model '{self._spec.name}' has died again and again and rests before it is tried "
+                "anew; the operator finds the reason in /health",
+                retry_after_s=self._breaker.left_s,
+            )
         return await self._opening.result()
 
     def served(self) -> None:
         """A request was answered to its end: the engine is well, and the next death is the first again."""
-        self._deaths_in_a_row = 0
+        self._breaker.served()
 
     async def aclose(self, *, terminate: bool) -> None:
         """Disconnect. The engine leaves when its last host's linger time is over, at once with ``terminate``."""
@@ -142,8 +154,7 @@ class Supervisor:
     async def _open(self) -> EngineConnection:
         self.state = "starting"
         try:
-            if self._deaths_in_a_row:
-                await asyncio.sleep(min(LAST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (self._deaths_in_a_row - 1)))
+            await asyncio.sleep(self._breaker.backoff_s)
             async with asyncio.timeout(self._start_timeout_s):
                 connection = await self._loaded()
         except TimeoutError:
@@ -197,14 +208,19 @@ class Supervisor:
         paths = self._paths()
         loop = asyncio.get_running_loop()
         candidate: Candidate | None = None
-        candidacies = deaths = 0
+        candidacies = deaths = silent = 0
         launch_at_s = loop.time()
         try:
             while True:
                 try:
                     return await EngineConnection.open(paths, self._linger_s)
                 except OSError:
-                    pass  # nobody listens there
+                    silent = 0  # nobody listens there
+                except EngineSilent as lost:
+                    silent += 1
+                    self.reason = str(lost)
+                    if silent == SILENT_HANDSHAKES:
+                        self._remove(lost.pid)
                 except ConnectionLost as lost:
                     self.reason = str(lost)
                 if candidate is not None and candidate.exited.done():
@@ -229,6 +245,12 @@ class Supervisor:
             if candidate is not None:
                 candidate.release()
 
+    def _remove(self, pid: int) -> None:
+        """Kill who listens on the socket in our private directory and does not greet: the kernel says it is he."""
+        log.error("an engine process is ended", extra={"pid": pid, "reason": "it does not greet"})
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
     def _paths(self) -> EnginePaths:
         return EnginePaths(self._runtime_dir, spec_key(self._spec))
 
@@ -249,7 +271,7 @@ class Supervisor:
             return
         self.state = "down"
         self.restarts += 1
-        self._deaths_in_a_row += 1
+        self._breaker.died()
         assert self._loop is not None
         report = self._loop.create_task(self._report(connection, lost))
         self._reports.add(report)
@@ -266,12 +288,13 @@ class Supervisor:
             self._on_died(reason)
 
     async def _how(self, connection: EngineConnection, lost: ConnectionLost) -> str:
-        """How it ended; by its exit code when it is a child of this process."""
+        """How it ended; by its exit code when it is a child of this process, and why, when this process ended it."""
+        verdict = f"{connection.watch.verdict}, so it was ended; " if connection.watch.verdict else ""
         candidate = self._candidates.get(connection.launch)
         if candidate is not None:
             with contextlib.suppress(TimeoutError):
-                return _how(await asyncio.wait_for(asyncio.wrap_future(candidate.exited), EXIT_WAIT_S))
-        return str(lost)
+                return verdict + _how(await asyncio.wait_for(asyncio.wrap_future(candidate.exited), EXIT_WAIT_S))
+        return f"{verdict}{lost}"
 
     def _reason(self, launch_id: str, how: str) -> str:
         """How it ended and what it said last. For operators: what a library said is not for guests."""

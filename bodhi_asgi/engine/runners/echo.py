@@ -67,6 +67,7 @@ class EchoRunner:
         self._cells: dict[int, list[int]] = {}
         self._samplers: set[int] = set()
         self.vocabulary: EchoVocabulary = EchoVocabulary()
+        self.progress = 0
 
     def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:  # noqa: ARG002
         return ModelFacts(n_ctx=self._n_ctx, n_vocab=MAX_VOCABULARY, description="echo")

@@ -46,9 +46,10 @@ class LlamaRunner:
         self._memory: Any = None
         self._vocabulary: LlamaVocabulary | None = None
         self._samplers: dict[int, Any] = {}
+        self.progress = 0
         self._is_interrupted = False
         # ctypes frees a callback that nobody references, and llama.cpp would call into nothing.
-        self._abort_callback = llama_cpp.ggml_abort_callback(lambda _: self._is_interrupted)
+        self._abort_callback = llama_cpp.ggml_abort_callback(self._on_node)
         self._batch: Batch | None = None
 
     @property
@@ -121,6 +122,11 @@ class LlamaRunner:
         if self._model:
             llama_cpp.llama_model_free(self._model)
         self._context = self._model = self._memory = self._vocabulary = None
+
+    def _on_node(self, _: Any) -> bool:
+        """Called before each node of the graph is computed; True gives the step up."""
+        self.progress += 1
+        return self._is_interrupted
 
     def _draw(self, sampler: int, index: int) -> int:
         return int(llama_cpp.llama_sampler_sample(self._samplers[sampler], self._context, index))

@@ -41,12 +41,12 @@ async def test_a_stream_ends_with_engine_lost_and_the_next_request_is_served(
         await anext(deltas)
         kill(engine, how)
         async with asyncio.timeout(2):
+            await died.wait()
             with pytest.raises(EngineLost):
                 async for _ in deltas:
                     pass
     async with asyncio.timeout(10):
         assert await answer(engine, work()) != ""
-        await died.wait()
     assert engine.restarts == 1
     assert (engine.state, engine.reason) == ("ready", "")
     assert how.name in reasons[0]

@@ -1,0 +1,72 @@
+"""A model shows that it can be used before anybody is told that it stands.
+
+Some files load and end the process at the first text that is tokenised, or at the first token that is computed. In an
+engine process that death comes before there are requests, and is a failed load with its reason.
+"""
+
+import contextlib
+from typing import Final
+
+from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan
+from bodhi_asgi.engine.runner import Runner
+from bodhi_asgi.errors import BodhiError
+from bodhi_asgi.messages import ChatPrompt, Message, Role, Sampling, TextPrompt
+
+TEXTS: Final = (
+    "",
+    " ",
+    "Hello, world!",
+    "\n\n\t  \r\n",
+    "The quick brown fox jumps over 13 lazy dogs.",
+    "0123456789" * 8,
+    "a" * 256,
+    "A" * 256,
+    " " * 256,
+    "\n" * 256,
+    "é à ü ß ñ",
+    "Москва",
+    "你好世界",
+    "こんにちは",
+    "안녕하세요",
+    "مرحبا بالعالم",
+    "👩‍👩‍👧‍👦🏳️‍🌈",
+    "\x00\x01\x7f",
+    "\u2028\u200b\ufeff\ufffd",
+    "<|im_start|>system\n<s>[INST]</s>",
+    '{"a": [1, 2.5e-3, null, true]}',
+)
+"""Every class of characters that tokenizers treat apart."""
+
+ANSWER_TOKENS: Final = 4
+PROMPT_TOKENS: Final = 16
+SLOT: Final = 0
+SAMPLER: Final = 0
+
+
+def self_test(runner: Runner) -> None:
+    """Tokenise, render and compute a little, and leave nothing of it. What goes wrong is raised, or is the end."""
+    vocabulary = runner.vocabulary
+    prompt: list[int] = []
+    for text in TEXTS:
+        tokens = vocabulary.encode(TextPrompt(text))
+        for token in tokens:
+            vocabulary.piece(token)
+        prompt += tokens
+    # A model without a usable template still completes text; its chat requests are refused with the reason.
+    with contextlib.suppress(BodhiError):
+        vocabulary.encode(ChatPrompt((Message(Role.USER, "Hello"),)))
+    _generate(runner, prompt[:PROMPT_TOKENS])
+
+
+def _generate(runner: Runner, tokens: list[int]) -> None:
+    runner.begin(SAMPLER, Sampling(temperature=0))
+    position = 0
+    for _ in range(ANSWER_TOKENS):
+        result = runner.run(StepPlan((Row(SLOT, SAMPLER, position, tuple(tokens), wants_token=True),)))
+        if result.outcome is not StepOutcome.DONE:  # a load that is given up interrupts the step
+            break
+        position += len(tokens)
+        tokens = [result.tokens[SLOT]]
+        runner.vocabulary.piece(tokens[0])
+    runner.run(StepPlan((), clear=(SLOT,)))
+    runner.end(SAMPLER)
