@@ -35,7 +35,7 @@ class Breaker:
         """Seconds to wait before the next start; none after a rest."""
         if self._has_opened or not self._deaths:
             return 0.0
-        return FIRST_BACKOFF_S * 2 ** (len(self._deaths) - 1)
+        return FIRST_BACKOFF_S * float(2 ** (len(self._deaths) - 1))
 
     def died(self) -> None:
         """An engine has ended out of order."""

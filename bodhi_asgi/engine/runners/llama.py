@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import llama_cpp
@@ -17,8 +18,8 @@ import numpy as np
 
 from bodhi_asgi.engine import sampler as steps
 from bodhi_asgi.engine.errors import ModelLoadFailed
+from bodhi_asgi.engine.memory import context_tokens, model_memory
 from bodhi_asgi.engine.plan import StepOutcome, StepPlan, StepResult
-from bodhi_asgi.engine.runners.gguf_check import check_file
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.engine.threads import thread_count
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
@@ -27,8 +28,6 @@ from bodhi_asgi.messages import Sampling
 
 log = logging.getLogger("bodhi_asgi.engine.llama")
 
-MAX_DEFAULT_N_CTX: Final = 8192
-CTX_MULTIPLE: Final = 256
 DECODED: Final = 0
 NO_CELLS: Final = 1
 ABORTED: Final = 2
@@ -58,7 +57,9 @@ class LlamaRunner:
         return self._vocabulary
 
     def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:
-        path = check_file(self._spec.path)
+        path = Path(self._spec.path)
+        # A file that ends too early would end the process with SIGBUS, and much else that is wrong with an assertion.
+        model_memory(path, self._spec.n_ctx)
         _initialise()
         _last_error.clear()
         params = llama_cpp.llama_model_default_params()
@@ -132,12 +133,11 @@ class LlamaRunner:
         return int(llama_cpp.llama_sampler_sample(self._samplers[sampler], self._context, index))
 
     def _open_context(self) -> ModelFacts:
-        wanted = self._spec.n_ctx or min(llama_cpp.llama_model_n_ctx_train(self._model), MAX_DEFAULT_N_CTX)
         threads = thread_count(self._spec.threads)
         params = llama_cpp.llama_context_default_params()
         set_fields(
             params,
-            n_ctx=max(CTX_MULTIPLE, -(-wanted // CTX_MULTIPLE) * CTX_MULTIPLE),
+            n_ctx=context_tokens(self._spec.n_ctx, llama_cpp.llama_model_n_ctx_train(self._model)),
             n_batch=self._spec.n_batch,
             n_ubatch=self._spec.n_batch,
             n_seq_max=self._spec.slots,
