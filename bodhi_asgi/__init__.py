@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from bodhi_asgi.asgi import BodhiApp, BodhiState, BodhiStateMiddleware, combine_lifespans, get_bodhi
     from bodhi_asgi.builder import BodhiServerBuilder
     from bodhi_asgi.caller import Caller, Grants, Scope
+    from bodhi_asgi.doctor.examination import diagnose
+    from bodhi_asgi.doctor.types import Diagnosis, Finding
     from bodhi_asgi.errors import (
         BodhiError,
         Broken,
@@ -50,6 +52,8 @@ HOMES: Final = {
     "ChatCompletionStream": "facade",
     "ConfigurationInvalid": "errors",
     "Conflict": "errors",
+    "Diagnosis": "doctor.types",
+    "Finding": "doctor.types",
     "Forbidden": "errors",
     "Grants": "caller",
     "Invalid": "errors",
@@ -64,6 +68,7 @@ HOMES: Final = {
     "Unavailable": "errors",
     "Unsupported": "errors",
     "combine_lifespans": "asgi",
+    "diagnose": "doctor.examination",
     "get_bodhi": "asgi",
 }
 """Which module each public name lives in."""
@@ -83,6 +88,8 @@ __all__ = [
     "ChatCompletionStream",
     "ConfigurationInvalid",
     "Conflict",
+    "Diagnosis",
+    "Finding",
     "Forbidden",
     "Grants",
     "Invalid",
@@ -98,6 +105,7 @@ __all__ = [
     "Unsupported",
     "__version__",
     "combine_lifespans",
+    "diagnose",
     "get_bodhi",
 ]
 

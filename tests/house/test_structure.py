@@ -28,6 +28,8 @@ PUBLIC = [
     "ChatCompletionStream",
     "ConfigurationInvalid",
     "Conflict",
+    "Diagnosis",
+    "Finding",
     "Forbidden",
     "Grants",
     "Invalid",
@@ -43,6 +45,7 @@ PUBLIC = [
     "Unsupported",
     "__version__",
     "combine_lifespans",
+    "diagnose",
     "get_bodhi",
 ]
 """What a host may import. A name that is added here is promised; one that is taken away breaks somebody."""
