@@ -89,6 +89,16 @@ class Caller:
         if not self.owner_id:
             object.__setattr__(self, "owner_id", self.id)
 
+    @property
+    def share(self) -> str:
+        """For whom turns are counted: the person behind it all, a token that nobody else stands behind, or nobody.
+
+        Empty for the application itself, which speaks for everybody.
+        """
+        if self.kind in (CallerKind.HOST, CallerKind.SYSTEM):
+            return ""
+        return self.id if self.owner_id in (CallerKind.HOST, CallerKind.SYSTEM) else self.owner_id
+
     @classmethod
     def host(cls) -> Self:
         """The host application: inference, reading, and management of its own tokens."""

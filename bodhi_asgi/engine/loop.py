@@ -143,6 +143,7 @@ class EngineLoop:
                 n_ctx=facts.n_ctx,
                 n_batch=self._spec.n_batch,
                 queue_limit=self._spec.queue_limit,
+                queue_limit_per_owner=self._spec.queue_limit_per_owner,
             )
         except BaseException as error:
             failure = error if isinstance(error, BodhiError) else ModelLoadFailed(_unexpected("load", error))

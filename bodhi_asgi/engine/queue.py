@@ -1,6 +1,7 @@
-"""Who is next: in turn between owners, in order of arrival within one."""
+"""Who is next: in turn between owners who hold equally much, in order of arrival within one."""
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -26,17 +27,26 @@ class FairQueue(Generic[T]):
         line.appendleft(item)
         self._lines = {owner: line, **self._lines}
 
-    def peek(self) -> T | None:
-        """Who is next, still in line."""
-        for line in self._lines.values():
-            return line[0]
-        return None
+    def return_to_line(self, owner: str, item: T) -> None:
+        """Return to the head of the line, without a claim on the next turn."""
+        self._lines.setdefault(owner, deque()).appendleft(item)
 
-    def pop(self) -> T:
-        """Take who is next; the owner's next item waits for its turn behind the other owners."""
-        owner, line = next(iter(self._lines.items()))
+    def waiting(self, owner: str) -> int:
+        """How many of one owner wait."""
+        return len(self._lines.get(owner, ()))
+
+    def next_owner(self, held: Mapping[str, int]) -> str | None:
+        """Whose turn it is: of those who wait and hold least, the one who has waited longest for a turn."""
+        return min(self._lines, key=lambda owner: held.get(owner, 0), default=None)
+
+    def peek(self, owner: str) -> T:
+        """The owner's next, still in line."""
+        return self._lines[owner][0]
+
+    def pop(self, owner: str) -> T:
+        """Take the owner's next; what follows it waits for its turn behind the other owners."""
+        line = self._lines.pop(owner)
         item = line.popleft()
-        del self._lines[owner]
         if line:
             self._lines[owner] = line
         return item

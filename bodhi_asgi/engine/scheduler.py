@@ -2,9 +2,11 @@
 
 Every step gives each running sequence its one token first, then fills the batch with pieces of waiting prompts, so
 that a long prompt never stops the others for longer than one piece. When cells run out, the youngest sequence gives
-its own back and waits again. Everything that is added ends in exactly one final chunk.
+its own back and waits again; when slots run out, so does the youngest of the owner who has most, until shares are even.
+Everything that is added ends in exactly one final chunk.
 """
 
+from collections import Counter
 from typing import Final
 
 from bodhi_asgi.engine.errors import (
@@ -28,11 +30,21 @@ RETRY_AFTER_S: Final = 1.0
 class Scheduler:
     """Sequences between the queue and the slots. Only the engine's loop calls it."""
 
-    def __init__(self, vocabulary: Vocabulary, *, slots: int, n_ctx: int, n_batch: int, queue_limit: int) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        slots: int,
+        n_ctx: int,
+        n_batch: int,
+        queue_limit: int,
+        queue_limit_per_owner: int,
+    ) -> None:
         self._vocabulary = vocabulary
         self._n_ctx = n_ctx
         self._n_batch = n_batch
         self._queue_limit = queue_limit
+        self._queue_limit_per_owner = queue_limit_per_owner
         self._queue: FairQueue[Sequence] = FairQueue()
         self._slots = SlotTable(slots, n_ctx)
         self._running: list[Sequence] = []  # oldest first
@@ -46,18 +58,25 @@ class Scheduler:
 
     def add(self, work: Work, tokens: list[int], deadline_at_s: float | None = None) -> Sequence:
         """Stand in line. A request that finds a free slot is never refused. Raises EngineBusy."""
-        waiting = len(self._queue)
-        if waiting >= self._queue_limit + self._slots.slots_total - self._slots.slots_used:
-            raise EngineBusy(
-                f"{waiting} requests are waiting already, and no more than {self._queue_limit} may; try again later",
-                retry_after_s=RETRY_AFTER_S,
-                waiting=waiting,
-            )
+        self._refuse_when_full(work.owner)
         sequence = Sequence(self._next_number, work, tokens, deadline_at_s)
         self._queue.put(work.owner, sequence)
         self._next_number += 1
         self._sequences[work.id] = sequence
         return sequence
+
+    def _refuse_when_full(self, owner: str) -> None:
+        waiting, own = len(self._queue), self._queue.waiting(owner)
+        free = self._slots.slots_total - self._slots.slots_used
+        if waiting >= self._queue_limit + free:
+            limit = f"{waiting} requests are waiting already, and no more than {self._queue_limit} may"
+        elif owner and own >= self._queue_limit_per_owner + free:
+            limit = f"{own} requests of yours are waiting already, and no more than {self._queue_limit_per_owner} may"
+        else:
+            return
+        raise EngineBusy(
+            f"{limit}; try again later", retry_after_s=RETRY_AFTER_S, position=waiting + 1, waiting=waiting
+        )
 
     def refuse(self, sequence: Sequence, error: BodhiError) -> list[Chunk]:
         """End a sequence that was added and cannot begin; it has no sampler."""
@@ -106,9 +125,9 @@ class Scheduler:
         rows = self._decode_rows()
         budget = self._n_batch - len(rows)
         rows += self._prefill_rows(min(budget, prefill_limit) if rows else budget)
-        # Room is made at the cost of the youngest, which may have had its row already.
-        running = {sequence.number for sequence in self._running}
-        rows = [row for row in rows if row.sampler in running]
+        # Room is made at the cost of others, who may have had their row already, and may even be back by now.
+        latest = {row.sampler: row for row in rows}
+        rows = [row for sequence in self._running if (row := latest.get(sequence.number)) and sequence.is_next(row)]
         clear = self._slots.to_clear()
         return StepPlan(tuple(rows), clear) if rows or clear else None
 
@@ -182,8 +201,8 @@ class Scheduler:
             wants = sequence.slot is not None and sequence.pending > 1 and not sequence.is_paused
             if wants and budget > 0 and self._make_room(sequence, 1):
                 budget -= self._prefill(sequence, budget, rows)
-        while budget > 0 and self._make_way():
-            sequence = self._queue.pop()
+        while budget > 0 and (owner := self._make_way()) is not None:
+            sequence = self._queue.pop(owner)
             sequence.slot = self._slots.take()
             self._running.append(sequence)
             budget -= self._prefill(sequence, budget, rows)
@@ -196,21 +215,35 @@ class Scheduler:
         rows.append(self._hold_row(sequence, size))
         return size
 
-    def _can_admit(self) -> bool:
-        """Whether the next in line fits without taking cells from those who run; alone, it always fits."""
-        following = self._queue.peek()
-        if following is None or not self._slots.has_free_slot:
+    def _make_way(self) -> str | None:
+        """Who is next and can be admitted now, if need be in the place of those who stand still or have most."""
+        while True:
+            held = Counter(sequence.work.owner for sequence in self._running)
+            owner = self._queue.next_owner(held)
+            if owner is None or self._fits(self._queue.peek(owner)):
+                return owner
+            paused = [sequence for sequence in self._running if sequence.is_paused]
+            if paused:
+                self._park(paused[-1])
+            elif not self._take_from_who_has_most(held, held[owner] + 2):
+                return None
+
+    def _fits(self, following: Sequence) -> bool:
+        """Whether there is room without taking cells from those who run; alone, everything fits."""
+        if not self._slots.has_free_slot:
             return False
         owed = sum(max(0, sequence.pending) for sequence in self._running)
         return not self._running or len(following.tokens) + owed < self._slots.cells_free
 
-    def _make_way(self) -> bool:
-        """Whether the next in line can be admitted, if need be in the place of those whose readers stand still."""
-        while not self._can_admit():
-            paused = [sequence for sequence in self._running if sequence.is_paused]
-            if not paused or not len(self._queue):
-                return False
-            self._park(paused[-1])
+    def _take_from_who_has_most(self, held: Counter[str], least: int) -> bool:
+        """Have the youngest of that owner give its place back, if he has ``least`` or more; False if nobody has."""
+        owner, slots = held.most_common(1)[0]
+        if slots < least:
+            return False
+        youngest = next(sequence for sequence in reversed(self._running) if sequence.work.owner == owner)
+        self._release(youngest)
+        youngest.computed = 0
+        self._queue.return_to_line(owner, youngest)
         return True
 
     def _hold_row(self, sequence: Sequence, size: int) -> Row:

@@ -52,6 +52,10 @@ class Sequence:
             self.slot, self.number, self.computed, tuple(self.tokens[self.computed : end]), end == len(self.tokens)
         )
 
+    def is_next(self, row: Row) -> bool:
+        """Whether the row, planned for this sequence, still begins where the sequence stands."""
+        return (row.slot, row.position) == (self.slot, self.computed)
+
     def accept(self, token: int, vocabulary: Vocabulary, n_ctx: int) -> Chunk | None:
         """Take the token that was drawn: the chunk to deliver, or None when its text has to wait."""
         if vocabulary.ends(token):

@@ -31,12 +31,16 @@ class ModelSpec:
     slots: int = 8
     threads: int = 0
     queue_limit: int = 64
+    queue_limit_per_owner: int = 16
     n_gpu_layers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One request on its way through the engine. ``id`` is unique per engine; ``deadline_s`` counts from submission."""
+    """One request on its way through the engine. ``id`` is unique per engine; ``deadline_s`` counts from submission.
+
+    Slots and turns are shared evenly between owners. An empty ``owner`` is the host itself, which may fill the queue.
+    """
 
     id: str
     request: GenerateRequest

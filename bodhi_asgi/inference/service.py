@@ -49,7 +49,7 @@ class InferenceService:
         began = self._clock.monotonic()
         spec = await self._models.resolve(caller, request.model)
         engine = await self._engines.engine(spec)
-        work = Work(id=new_id(), request=request, owner=caller.owner_id, deadline_s=self._deadline_s)
+        work = Work(id=new_id(), request=request, owner=caller.share, deadline_s=self._deadline_s)
         answer = AnswerStream(engine.submit(work), self._meters, self._clock, request.model, began)
         await answer.begin()
         return answer

@@ -62,6 +62,7 @@ class ModelService:
             slots=self._engine.slots,
             threads=self._engine.threads,
             queue_limit=self._engine.queue_limit,
+            queue_limit_per_owner=self._engine.queue_limit_per_caller,
             n_gpu_layers=self._engine.n_gpu_layers,
         )
 

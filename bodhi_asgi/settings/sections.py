@@ -63,6 +63,9 @@ class EngineSettings(Section):
     queue_limit: Annotated[
         int, Field(ge=0, le=10_000, description="Requests that may wait for a slot; more get 429.")
     ] = 64
+    queue_limit_per_caller: Annotated[
+        int, Field(ge=0, le=10_000, description="Requests of one caller that may wait for a slot; more get 429.")
+    ] = 16
     n_gpu_layers: Annotated[
         int, Field(ge=-1, le=1000, description="Layers computed on the GPU, for builds that have one; -1 means all.")
     ] = 0

@@ -65,18 +65,16 @@ async def test_an_engine_belongs_to_the_loop_that_started_it() -> None:
 
 
 def test_an_engine_whose_loop_was_closed_ends_its_work() -> None:
-    engine = ThreadEngine(replace(ECHO, n_ctx=100_000))
-
-    async def leave_unread() -> None:
-        await engine.start()
-        stream = engine.submit(work(TALK))
-        await anext(stream)
-        del engine._mailboxes[next(iter(engine._mailboxes))]  # nobody left who would close it
-
-    asyncio.run(leave_unread())
+    engine = ThreadEngine(replace(ECHO, runner="poison"))
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(engine.start())
+    stream = engine.submit(work(f"poison: sleep 0.01 {TALK}"))
+    loop.run_until_complete(anext(stream))  # type: ignore[arg-type]
+    loop.close()
 
     async def look() -> None:
         await becomes_idle(engine)
         await engine.aclose()
 
     asyncio.run(look())
+    assert not engine.is_running

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bodhi_asgi.caller import Caller, Grants, Scope, ScopeMissing
+from bodhi_asgi.caller import Caller, CallerKind, Grants, Scope, ScopeMissing
 
 
 def test_a_bare_caller_may_nothing() -> None:
@@ -49,3 +49,11 @@ def test_a_limit_takes_away_and_never_adds() -> None:
     user = Caller.user("7", scopes=[Scope.INFERENCE])
     assert user.limited_to([Scope.INFERENCE, Scope.TOKENS_WRITE]).scopes == {Scope.INFERENCE}
     assert user.limited_to([]).scopes == frozenset()
+
+
+def test_turns_are_counted_for_the_person_or_for_the_token_without_one() -> None:
+    assert Caller.host().share == Caller.system().share == ""
+    assert Caller.user("ada", issuer="corp").share == "corp:ada"
+    of_ada = Caller("t1", "script", CallerKind.TOKEN, owner_id="corp:ada")
+    of_nobody = Caller("t2", "script", CallerKind.TOKEN, owner_id="system")
+    assert (of_ada.share, of_nobody.share) == ("corp:ada", "t2")
