@@ -1,12 +1,20 @@
-"""A real uvicorn in the test's own event loop, on a port of its own."""
+"""Real servers: uvicorn in the test's own event loop, and any other as a process of its own."""
 
 import asyncio
+import os
+import re
+import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
+
+ROOT = Path(__file__).parent.parent
 
 
 class QuietServer(uvicorn.Server):
@@ -38,3 +46,53 @@ async def serving(app: Any, **options: Any) -> AsyncIterator[str]:
             server.should_exit = True
             async with asyncio.timeout(30):
                 await task
+
+
+@dataclass
+class Spawned:
+    """A running server and what it has printed, standard error included."""
+
+    process: Process
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    async def until(self, pattern: str) -> str:
+        """Read its output up to a line that matches; its first group."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(60):
+            async for line in self.process.stdout:
+                self.lines.append(line.decode())
+                found = re.search(pattern, self.lines[-1])
+                if found:
+                    return found.group(1)
+        raise AssertionError(self.output)
+
+    async def ends(self) -> int:
+        """Its exit code, when it has ended by itself."""
+        async with asyncio.timeout(30):
+            output, _ = await self.process.communicate()
+        self.lines += output.decode().splitlines(keepends=True)
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+    def kill_all(self) -> None:
+        """Kill the server and all its workers, as a machine out of memory would."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+@asynccontextmanager
+async def spawned(command: list[str], environment: Mapping[str, str]) -> AsyncIterator[Spawned]:
+    """Start a server in a process group of its own; nothing of it is left afterwards."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env={**os.environ, **environment}, stdout=PIPE, stderr=STDOUT, start_new_session=True
+    )
+    server = Spawned(process)
+    try:
+        yield server
+    finally:
+        server.kill_all()
+        await process.communicate()

@@ -2,65 +2,30 @@
 
 import asyncio
 import json
-import os
-import re
 import signal
 import sys
 import time
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.servers import ROOT, Spawned, spawned
+
 LONG = {
     "model": "parrot", "stream": True,
     "messages": [{"role": "user", "content": "poison: sleep 0.02 " + "word " * 1500}],
 }  # fmt: skip
 
 
-@dataclass
-class Uvicorn:
-    """A running server and what it has printed."""
-
-    process: Process
-    lines: list[str]
-
-    async def until(self, pattern: str) -> str:
-        """Read its output up to a line that matches; its first group."""
-        assert self.process.stdout is not None
-        async with asyncio.timeout(60):
-            async for line in self.process.stdout:
-                self.lines.append(line.decode())
-                found = re.search(pattern, self.lines[-1])
-                if found:
-                    return found.group(1)
-        raise AssertionError("".join(self.lines))
-
-    async def ends(self) -> int:
-        """Its exit code, when it has ended by itself."""
-        async with asyncio.timeout(30):
-            output, _ = await self.process.communicate()
-        self.lines += output.decode().splitlines(keepends=True)
-        assert self.process.returncode is not None
-        return self.process.returncode
-
-
 @asynccontextmanager
-async def uvicorn(name: str, folder: Path, *options: str) -> AsyncIterator[Uvicorn]:
-    environment = {**os.environ, "SAMPLE_FOLDER": str(folder)}
+async def uvicorn(name: str, folder: Path, *options: str) -> AsyncIterator[Spawned]:
     command = [sys.executable, "-m", "uvicorn", f"tests.asgi.sample_host:{name}", "--port", "0", *options]
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stdout=PIPE, stderr=STDOUT)
-    try:
-        yield Uvicorn(process, [])
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
+    async with spawned(command, {"SAMPLE_FOLDER": str(folder)}) as server:
+        yield server
 
 
 RUNNING = r"running on (http://127\.0\.0\.1:\d+)"
