@@ -70,13 +70,13 @@ async def examine(case: Case) -> list[Finding]:
     try:
         measured = await _measure(engine, spec, case.time_limit_s)
     except BodhiError as error:
-        return [_not_answered(name, error.message, engine.reason)]
+        return [not_answered(name, error.message, engine.reason)]
     except TimeoutError:
-        return [_not_answered(name, f"it did not answer within {case.time_limit_s:g} s", engine.reason)]
+        return [not_answered(name, f"it did not answer within {case.time_limit_s:g} s", engine.reason)]
     finally:
         await engine.aclose(terminate=True)
         await in_thread(lambda: shutil.rmtree(place, ignore_errors=True))
-    return [_judged(name, measured), *await _ended(measured.pid)]
+    return [judge(name, measured), *await _ended(measured.pid)]
 
 
 async def _measure(engine: ProcessEngine, spec: ModelSpec, answers_within_s: float) -> Measured:
@@ -101,7 +101,8 @@ async def _measure(engine: ProcessEngine, spec: ModelSpec, answers_within_s: flo
     return Measured(loaded - began, first - loaded, tokens, rate, "".join(pieces), facts.n_ctx, engine.pid)
 
 
-def _not_answered(name: str, message: str, reason: str) -> Finding:
+def not_answered(name: str, message: str, reason: str) -> Finding:
+    """An engine that did not: ``reason`` is what it said last, for operators."""
     told = message if not reason or reason in message else f"{message} ({reason})"
     return failed(
         CHECK,
@@ -112,7 +113,8 @@ def _not_answered(name: str, message: str, reason: str) -> Finding:
     )
 
 
-def _judged(name: str, measured: Measured) -> Finding:
+def judge(name: str, measured: Measured) -> Finding:
+    """An engine that answered."""
     rate = measured.tokens_per_s
     speed = f"{rate:.0f} tokens/s" if rate is not None else "too short an answer to tell its speed"
     told = (

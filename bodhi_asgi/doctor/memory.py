@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bodhi_asgi.doctor.case import Case, blocking
-from bodhi_asgi.doctor.cgroup import memory_limit
+from bodhi_asgi.doctor.cgroup import MemoryLimit, memory_limit
 from bodhi_asgi.doctor.models import model_files
 from bodhi_asgi.doctor.sizes import size
 from bodhi_asgi.doctor.types import Finding, failed, ok, skipped, warning
@@ -34,19 +34,19 @@ class Room:
 @blocking
 def examine(case: Case) -> list[Finding]:
     """The machine's memory, then each model against it, then all of them together."""
-    room, machine = look_around()
+    room, machine = about_machine(_total(), _available(), memory_limit())
     if case.settings is None:
         return [machine, skipped(CHECK, "the settings cannot be read, so the models are not known", subject="models")]
     if case.config.engine.runner != "llama":
         return [machine]
-    findings = [_model(file.name, file.memory, room) for file in model_files(case.config) if file.memory is not None]
-    return [machine, *findings, *_together(findings, room)]
+    findings = [
+        about_model(file.name, file.memory, room) for file in model_files(case.config) if file.memory is not None
+    ]
+    return [machine, *findings, *about_all(findings, room)]
 
 
-def look_around() -> tuple[Room, Finding]:
-    """What there is, and the finding that tells it."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    available, limit = _available(), memory_limit()
+def about_machine(total: int, available: int | None, limit: MemoryLimit | None) -> tuple[Room, Finding]:
+    """What there is in bytes, and the finding that tells it."""
     parts = [f"{size(total)} in all"]
     if available is not None:
         parts.append(f"{size(available)} available")
@@ -70,6 +70,10 @@ def look_around() -> tuple[Room, Finding]:
     return room, ok(CHECK, found, **facts)
 
 
+def _total() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def _available() -> int | None:
     try:
         found = AVAILABLE.search(MEMINFO.read_text())
@@ -78,7 +82,8 @@ def _available() -> int | None:
     return None if found is None else 1024 * int(found[1])
 
 
-def _model(name: str, model: ModelMemory, room: Room) -> Finding:
+def about_model(name: str, model: ModelMemory, room: Room) -> Finding:
+    """One model against what there is."""
     needed, cache = model.total_bytes, model.cache_bytes
     context = f"{size(cache)}" if cache is not None else "an unknown amount"
     found = (
@@ -101,7 +106,7 @@ def _model(name: str, model: ModelMemory, room: Room) -> Finding:
     return ok(CHECK, found, subject=name, **facts)
 
 
-def _together(findings: list[Finding], room: Room) -> list[Finding]:
+def about_all(findings: list[Finding], room: Room) -> list[Finding]:
     """A model stays loaded, so those that are asked for one after the other must fit beside each other."""
     needed = sum(int(str(finding.facts["needed_bytes"])) for finding in findings)
     if len(findings) < 2 or needed <= room.most_bytes:

@@ -76,11 +76,15 @@ def _directory(directory: Path) -> Finding:
 
 
 def _path_length(directory: Path) -> Finding:
+    """Where the wanted directory would make a path too long, the engine goes elsewhere, which is told here."""
     length = len(os.fsencode(EnginePaths(directory, KEY).socket))
     told = f"the path of a socket has {length} bytes of {SOCKET_PATH_BYTES}"
-    facts = {"bytes": length, "most_bytes": SOCKET_PATH_BYTES}
-    if length > SOCKET_PATH_BYTES:
-        return failed(CHECK, told, "Set XDG_RUNTIME_DIR to a shorter path.", subject="socket path", **facts)
+    wanted = os.environ.get("XDG_RUNTIME_DIR", "")
+    facts = {"bytes": length, "most_bytes": SOCKET_PATH_BYTES, "wanted": wanted or None}
+    if wanted and not directory.is_relative_to(wanted):
+        told = f"{told}; XDG_RUNTIME_DIR is '{wanted}', which is too long, no directory, or another user's"
+        advice = "Unset it, or set it to a short path of your own, the same in all processes that share engines."
+        return warning(CHECK, told, advice, subject="socket path", **facts)
     return ok(CHECK, told, subject="socket path", **facts)
 
 

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from bodhi_asgi.db.database import MEMORY_FORMS
 from bodhi_asgi.doctor.case import Case
@@ -77,11 +78,10 @@ def _doors(config: BodhiServerConfig) -> Iterator[Finding]:
     if not is_loopback(host) and config.docs:
         told = "docs is on for an address that other machines reach: everybody may read the API's description"
         yield warning(CHECK, told, "Unset docs, unless that is what you want.", subject="docs")
-    if config.public_url is not None and config.public_url.startswith("http://"):
-        name = config.public_url.removeprefix("http://").partition("/")[0].rpartition(":")[0] or config.public_url
-        if not is_loopback(name):
-            told = f"{config.public_url} is not encrypted: tokens and conversations can be read on their way"
-            yield warning(CHECK, told, "Use TLS and https.", subject="public_url")
+    public = urlsplit(config.public_url or "")
+    if public.scheme == "http" and not is_loopback(public.hostname or ""):
+        told = f"{config.public_url} is not encrypted: tokens and conversations can be read on their way"
+        yield warning(CHECK, told, "Use TLS and https.", subject="public_url")
 
 
 def _is_below(path: Path, folder: Path) -> bool:
