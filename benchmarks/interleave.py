@@ -1,8 +1,8 @@
 """One runner for every comparison: contenders take turns, round by round, each round in an order drawn anew.
 
-A round in which other processes took more than a share of the machine is thrown away whole, so that every ratio is of
-figures taken minutes apart at most and on the same machine. What is reported is the median of the rounds' ratios and
-the middle half of them, never the best.
+A round in which other processes of normal priority took more than a share of the machine is thrown away whole, so that
+every ratio is of figures taken minutes apart at most and on the same machine. What others did at low priority is told
+with the figures. What is reported is the median of the rounds' ratios and the middle half of them, never the best.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Protocol, TypeAlias
 
-from benchmarks.machine import LoadWatch, describe
+from benchmarks.machine import LoadWatch, Others, describe
 
 Figures: TypeAlias = Mapping[str, float]
 """What one contender did in one round: figures by name, the same names from every contender."""
@@ -32,11 +32,11 @@ class Contender:
 
 
 class Watch(Protocol):
-    """Says what others took of the machine since ``begin``, as a share of all cores from 0 to 1."""
+    """Says what others took of the machine since ``begin``."""
 
     def begin(self) -> None: ...
 
-    def others_share(self) -> float: ...
+    def others(self) -> Others: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ class Outcome:
 
     rounds: list[dict[str, Figures]] = field(default_factory=list)
     disturbed: int = 0
+    others: list[Others] = field(default_factory=list)
+    """For each good round, the most that others took during one contender's turn."""
 
     def of(self, name: str, figure: str) -> Spread:
         """A contender's figure over all good rounds."""
@@ -86,12 +88,22 @@ class Outcome:
         """A contender's figure over the peer's, formed within each round."""
         return spread([figures[name][figure] / figures[peer][figure] for figures in self.rounds])
 
+    def kept(self) -> str:
+        """How many rounds are behind the figures, and what else went on during them."""
+        told = f"{len(self.rounds)} good rounds, {self.disturbed} thrown away"
+        if not self.others:
+            return told
+        normal, low = max(each.normal for each in self.others), max(each.low for each in self.others)
+        return f"{told}; at most {normal:.0%} of the machine to others, and {low:.0%} at low priority"
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return {"rounds": [{name: dict(of) for name, of in each.items()} for each in self.rounds], **self._counts()}
-
-    def _counts(self) -> dict[str, int]:
-        return {"good": len(self.rounds), "disturbed": self.disturbed}
+        return {
+            "rounds": [{name: dict(of) for name, of in each.items()} for each in self.rounds],
+            "good": len(self.rounds),
+            "disturbed": self.disturbed,
+            "others": [[each.normal, each.low] for each in self.others],
+        }
 
 
 async def interleave(
@@ -108,23 +120,24 @@ async def interleave(
         if len(outcome.rounds) >= limits.rounds:
             break
         await _quiet(watch, limits)
-        figures = await _round(random.sample(contenders, len(contenders)), watch, limits.others_share)
-        if figures is None:
-            outcome.disturbed += 1
-        else:
-            outcome.rounds.append(figures)
+        await _round(random.sample(contenders, len(contenders)), watch, limits.others_share, outcome)
     return outcome
 
 
-async def _round(order: Sequence[Contender], watch: Watch, most: float) -> dict[str, Figures] | None:
-    """Every contender's figures, or None as soon as somebody else has disturbed one of them."""
+async def _round(order: Sequence[Contender], watch: Watch, most: float, outcome: Outcome) -> None:
+    """Add every contender's figures, or nothing as soon as somebody else has disturbed one of them."""
     figures: dict[str, Figures] = {}
+    normal = low = 0.0
     for contender in order:
         watch.begin()
         figures[contender.name] = await contender.measure()
-        if watch.others_share() > most:
-            return None
-    return figures
+        others = watch.others()
+        normal, low = max(normal, others.normal), max(low, others.low)
+        if normal > most:
+            outcome.disturbed += 1
+            return
+    outcome.rounds.append(figures)
+    outcome.others.append(Others(normal, low))
 
 
 async def _quiet(watch: Watch, limits: Limits) -> None:
@@ -133,7 +146,7 @@ async def _quiet(watch: Watch, limits: Limits) -> None:
     while waited_s < limits.quiet_wait_s:
         watch.begin()
         await asyncio.sleep(QUIET_S)
-        if watch.others_share() <= limits.others_share:
+        if watch.others().normal <= limits.others_share:
             return
         waited_s += QUIET_S
 
@@ -155,8 +168,7 @@ def compared(outcome: Outcome, peer: str, ratio_of: str) -> str:
         + ([str(outcome.ratio(name, peer, ratio_of))] if peer in names else ["no peer"])
         for name in sorted(names)
     ]
-    kept = f"{len(outcome.rounds)} good rounds, {outcome.disturbed} thrown away"
-    return table(["", *figures, f"{ratio_of} / {peer}"], rows) + f"\n\n{kept}"
+    return table(["", *figures, f"{ratio_of} / {peer}"], rows) + f"\n\n{outcome.kept()}"
 
 
 class Report:

@@ -9,8 +9,9 @@ from typing import Final
 PROC: Final = Path("/proc")
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 MIB: Final = 1024 * 1024
-BUSY_FIELDS: Final = (0, 1, 2, 5, 6, 7)
-"""Of a line ``cpu`` in /proc/stat: user, nice, system, irq, softirq, steal. Steal is somebody else's work too."""
+BUSY_FIELDS: Final = (0, 2, 5, 6, 7)
+"""Of a line ``cpu`` in /proc/stat: user, system, irq, softirq, steal. Steal is somebody else's work too."""
+NICE_FIELD: Final = 1
 
 
 def describe() -> str:
@@ -22,10 +23,10 @@ def describe() -> str:
     return f"{name}, {os.cpu_count()} cores, {memory_gib:.0f} GiB, {kernel.sysname} {kernel.release.split('-')[0]}"
 
 
-def busy_ticks(stat: str) -> int:
-    """The ticks that all cores together were not idle, of the text of /proc/stat."""
+def busy_ticks(stat: str) -> tuple[int, int]:
+    """The ticks of all cores together at normal and at low priority, of the text of /proc/stat."""
     fields = stat.splitlines()[0].split()[1:]
-    return sum(int(fields[index]) for index in BUSY_FIELDS)
+    return sum(int(fields[index]) for index in BUSY_FIELDS), int(fields[NICE_FIELD])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,17 @@ def cpu_s(pids: set[int]) -> float:
     return sum(processes[pid].ticks for pid in pids if pid in processes) / TICKS_PER_S
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The shares of all cores, 0 to 1, that went to other processes: at normal priority, and at low priority.
+
+    Low priority gives way to us when both want a core, so it disturbs only through caches and memory.
+    """
+
+    normal: float = 0.0
+    low: float = 0.0
+
+
 class LoadWatch:
     """How much of the machine others take: all that was busy, less what this process and its children used."""
 
@@ -83,17 +95,22 @@ class LoadWatch:
     def begin(self) -> None:
         self._before = self._read()
 
-    def others_share(self) -> float:
-        """The share of all cores, 0 to 1, that went to others since :meth:`begin`."""
-        (at, busy, own), (now, busy_now, own_now) = self._before, self._read()
-        others = (busy_now - busy) - (own_now - own)
-        return max(0.0, others / TICKS_PER_S / (now - at) / (os.cpu_count() or 1)) if now > at else 0.0
+    def others(self) -> Others:
+        """What others took since :meth:`begin`; a run that is itself at low priority counts as the others do."""
+        at, normal, low, own = self._before
+        now, normal_now, low_now, own_now = self._read()
+        cores = (now - at) * TICKS_PER_S * (os.cpu_count() or 1)
+        if cores <= 0:
+            return Others()
+        if os.nice(0) > 0:
+            return Others(normal=max(0.0, (normal_now + low_now - normal - low - own_now + own) / cores))
+        return Others(max(0.0, (normal_now - normal - own_now + own) / cores), (low_now - low) / cores)
 
-    def _read(self) -> tuple[float, int, int]:
+    def _read(self) -> tuple[float, int, int, int]:
         processes = _processes()
         own = sum(processes[pid].ticks for pid in family(processes, os.getpid()))
         uptime_s = float((PROC / "uptime").read_text().split()[0])
-        return uptime_s, busy_ticks((PROC / "stat").read_text()), own
+        return uptime_s, *busy_ticks((PROC / "stat").read_text()), own
 
 
 @dataclass(frozen=True, slots=True)

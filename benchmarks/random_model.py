@@ -50,7 +50,7 @@ QWEN_HALF_BILLION: Final = Shape()
 
 
 def byte_alphabet() -> list[str]:
-    """The 256 letters by which byte-level vocabularies write bytes: printable ones as themselves, others from 256 on."""
+    """The 256 letters by which byte-level vocabularies write bytes: printable ones as themselves, others past them."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     spare = itertools.count(256)
     return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]

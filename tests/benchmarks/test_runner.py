@@ -1,7 +1,6 @@
 """The runner of comparisons keeps its rounds apart, throws away what others disturbed, and counts what is left."""
 
 import json
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -18,7 +17,7 @@ from benchmarks.interleave import (
     spread,
     table,
 )
-from benchmarks.machine import LoadWatch, ProcessTicks, busy_ticks, family, process_ticks
+from benchmarks.machine import LoadWatch, Others, ProcessTicks, busy_ticks, family, process_ticks
 
 QUICK = Limits(rounds=4, attempts=12, quiet_wait_s=0.0)
 
@@ -32,8 +31,8 @@ class ScriptedWatch:
     def begin(self) -> None:
         """The script knows by itself where it is."""
 
-    def others_share(self) -> float:
-        return self._shares.pop(0) if self._shares else 0.0
+    def others(self) -> Others:
+        return Others(self._shares.pop(0) if self._shares else 0.0, low=0.5)
 
 
 class Turns:
@@ -96,13 +95,13 @@ def test_a_spread_is_the_median_and_the_middle_half() -> None:
 
 def test_tables_are_markdown_with_the_ratio_to_the_peer_at_the_end() -> None:
     assert table(["", "x"], [["a", "1"]]) == "|  | x |\n| --- | ---: |\n| a | 1 |"
-    outcome = Outcome([{"b": {"x": 2.0}, "a": {"x": 1.0}}], disturbed=1)
+    outcome = Outcome([{"b": {"x": 2.0}, "a": {"x": 1.0}}], disturbed=1, others=[Others(0.01, 0.3)])
     lines = compared(outcome, "b", "x").splitlines()
     assert lines[2:] == [
         "| a | 1 | 0.5 (0.5 to 0.5) |",
         "| b | 2 | 1 (1 to 1) |",
         "",
-        "1 good rounds, 1 thrown away",
+        "1 good rounds, 1 thrown away; at most 1% of the machine to others, and 30% at low priority",
     ]
     assert "| no peer |" in compared(outcome, "c", "x")
 
@@ -113,20 +112,19 @@ def test_json_holds_every_round_and_no_remarks(capsys: pytest.CaptureFixture[str
     report.add("speed", Outcome([{"a": {"x": 1.0}}], disturbed=2), "text")
     report.close()
     printed = json.loads(capsys.readouterr().out)
-    assert printed["speed"] == {"rounds": [{"a": {"x": 1.0}}], "good": 1, "disturbed": 2}
+    assert printed["speed"] == {"rounds": [{"a": {"x": 1.0}}], "good": 1, "disturbed": 2, "others": []}
     assert "cores" in printed["machine"]
 
 
 def test_what_others_take_is_read_from_the_kernel() -> None:
-    assert busy_ticks("cpu  1 2 4 8 16 32 64 128 0 0\ncpu0 1") == 1 + 2 + 4 + 32 + 64 + 128
+    assert busy_ticks("cpu  1 2 4 8 16 32 64 128 0 0\ncpu0 1") == (1 + 4 + 32 + 64 + 128, 2)
     line = "42 (a) (b) R 7 42 42 0 -1 4194560 1 0 0 0 11 13 17 19 20 0 1 0"
     assert process_ticks(line) == ProcessTicks(parent=7, ticks=11 + 13 + 17 + 19)
     tree = {1: ProcessTicks(0, 0), 2: ProcessTicks(1, 0), 3: ProcessTicks(2, 0), 4: ProcessTicks(1, 0)}
     assert family(tree, 2) == {2, 3}
+    assert family(tree, 1) == {1, 2, 3, 4}
     watch = LoadWatch()
     sum(range(2_000_000))
-    assert 0.0 <= watch.others_share() <= 1.0
-
-
-def test_our_own_children_count_as_ours(tmp_path: Path) -> None:
-    assert family({5: ProcessTicks(4, 0), 6: ProcessTicks(5, 0), 7: ProcessTicks(6, 0)}, 5) == {5, 6, 7}
+    others = watch.others()
+    assert 0.0 <= others.normal <= 1.0
+    assert 0.0 <= others.low <= 1.0
