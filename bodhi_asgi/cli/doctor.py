@@ -1,6 +1,7 @@
 """``bodhi doctor``: is everything here that a server needs, and does it work?"""
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -80,7 +81,8 @@ class Telling:
             click.echo("\t".join(_one_line(cell) for cell in cells))
             return
         status = click.style(f"{finding.status:<8}", fg=COLOURS[finding.status])
-        click.echo(f"{status} {click.style(finding.label, bold=True)}: {_one_line(finding.found)}")
+        line = f"{status} {click.style(finding.label, bold=True)}: {_one_line(finding.found)}"
+        click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
         if finding.advice:
             click.echo(f"{'':<8} → {_one_line(finding.advice)}")
 
@@ -90,7 +92,9 @@ class Telling:
         if self._as_json:
             print_json(diagnosis.as_json())
         elif self._has_screen:
-            click.echo(", ".join(f"{count} {status}" for status, count in diagnosis.counts.items()) + ".")
+            counts = diagnosis.counts
+            warnings = f"{counts['warning']} warning{'s' * (counts['warning'] != 1)}"
+            click.echo(f"{counts['ok']} ok, {warnings}, {counts['failed']} failed, {counts['skipped']} skipped.")
 
     def _wipe(self) -> None:
         if self._has_progress:

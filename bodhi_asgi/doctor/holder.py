@@ -4,6 +4,7 @@ Format: https://docs.kernel.org/networking/proc_net_tcp.html
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Final
 
 PROC: Final = Path("/proc")
 LISTENING: Final = "0A"
-SHOWN_CHARACTERS: Final = 120
+WORD: Final = re.compile(r"(?!-)(?!.*://)[\w./:+-]{1,200}")
+SHOWN_WORDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +71,5 @@ def _command(process: Path) -> str:
     except OSError:
         return ""
     # Only what tells the program: arguments may hold secrets.
-    told = [word for word in words if word and not word.startswith("-") and "=" not in word and "://" not in word]
-    return " ".join(Path(word).name if "/" in word else word for word in told[:3])[:SHOWN_CHARACTERS]
+    told = [word for word in words if WORD.fullmatch(word)]
+    return " ".join(Path(word).name if "/" in word else word for word in told[:SHOWN_WORDS])

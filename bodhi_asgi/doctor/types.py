@@ -61,10 +61,10 @@ class Diagnosis:
         return next((status for status in (Status.FAILED, Status.WARNING) if counts[status]), Status.OK)
 
     @property
-    def counts(self) -> Mapping[Status, int]:
-        """How many findings have each status."""
+    def counts(self) -> Mapping[str, int]:
+        """How many findings have each status, by its word."""
         counted = Counter(finding.status for finding in self.findings)
-        return {status: counted[status] for status in Status}
+        return {status.value: counted[status] for status in Status}
 
     def of(self, check: str, subject: str | None = None) -> list[Finding]:
         """The findings of one check, or those about one subject of it."""
@@ -74,7 +74,7 @@ class Diagnosis:
         """The shape that ``bodhi doctor --json`` prints: ``status``, ``counts`` and ``findings``."""
         return {
             "status": self.status.value,
-            "counts": {status.value: count for status, count in self.counts.items()},
+            "counts": dict(self.counts),
             "findings": [
                 {
                     "check": finding.check,

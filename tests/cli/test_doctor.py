@@ -59,8 +59,17 @@ async def test_a_person_sees_what_is_looked_at_and_a_sum_at_the_end(
 ) -> None:
     async with terminal([*command, "doctor", "--no-engine"], environment) as screen:
         await screen.shows("looking at: database ...")
-        assert "→ " in await screen.shows(" failed, ")
+        told = await screen.shows(" failed, ")
+        assert "→ " in told
+        assert "\x1b[32mok" in told
         assert await screen.ended() == 0
+
+
+async def test_without_colour_when_the_person_wants_none(command: list[str], environment: dict[str, str]) -> None:
+    async with terminal([*command, "doctor", "--no-engine"], {**environment, "NO_COLOR": "1"}) as screen:
+        told = await screen.shows(" skipped.")
+        assert "ok       python: " in told
+        assert "\x1b[32m" not in told
 
 
 def test_a_data_directory_that_cannot_be_is_a_failed_line_and_exit_code_1(bodhi: Bodhi, tmp_path: Path) -> None:

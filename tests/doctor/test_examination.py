@@ -13,7 +13,7 @@ from bodhi_asgi.doctor import examination
 from bodhi_asgi.doctor.case import Case, blocking
 from bodhi_asgi.doctor.examination import CHECKS, Check
 from bodhi_asgi.doctor.extras import EXTRAS
-from bodhi_asgi.doctor.types import Status, failed, ok, skipped, warning
+from bodhi_asgi.doctor.types import failed, ok, skipped, warning
 from tests.docs.pages import ROOT
 from tests.doctor.support import examined, only, settings
 
@@ -32,6 +32,10 @@ def stuck(_: Case) -> list[Finding]:
     return []
 
 
+def unlucky(_: Case) -> list[Finding]:
+    raise KeyError("nobody knows")
+
+
 async def well(_: Case) -> list[Finding]:
     return [ok("last", "well")]
 
@@ -40,10 +44,11 @@ async def well(_: Case) -> list[Finding]:
     ("check", "told"),
     [
         (broken, "the check itself failed: KeyError"),
+        (blocking(unlucky), "the check itself failed: KeyError: 'nobody knows'"),
         (endless, "the check did not end within 0.2 s"),
         (blocking(stuck), "the check did not end within 0.2 s"),
     ],
-    ids=["raises", "never ends", "blocks its thread"],
+    ids=["raises", "raises in its thread", "never ends", "blocks its thread"],
 )
 async def test_a_check_that_goes_wrong_is_a_failed_line_and_the_next_ones_are_made(
     check: Callable[[Case], Awaitable[list[Finding]]], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -55,6 +60,25 @@ async def test_a_check_that_goes_wrong_is_a_failed_line_and_the_next_ones_are_ma
     assert only(diagnosis, "first").advice
     assert "lovelace" not in only(diagnosis, "first").found
     assert only(diagnosis, "last").status == "ok"
+
+
+def test_a_thread_that_comes_back_after_the_end_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    complaints: list[object] = []
+    threads: list[threading.Thread] = []
+
+    def late(_: Case) -> list[Finding]:
+        threads.append(threading.current_thread())
+        let_go.wait()
+        return []
+
+    monkeypatch.setattr(threading, "excepthook", complaints.append)
+    monkeypatch.setattr(examination, "CHECKS", (Check("late", blocking(late)),))
+    assert asyncio.run(diagnose(time_limit_s=0.2)).has_failed
+    let_go.set()
+    threads[0].join(10)
+    assert not threads[0].is_alive()
+    assert complaints == []
 
 
 async def test_a_host_hears_of_each_check_as_it_begins_and_of_each_finding_at_once(tmp_path: Path) -> None:
@@ -86,10 +110,10 @@ def test_the_worst_finding_is_the_status_and_what_was_skipped_does_not_count() -
     found.append(failed("d", "no", "Mend it now."))
     assert Diagnosis(tuple(found)).status == "failed"
     assert dict(Diagnosis(tuple(found)).counts) == {
-        Status.OK: 1,
-        Status.WARNING: 1,
-        Status.FAILED: 1,
-        Status.SKIPPED: 1,
+        "ok": 1,
+        "warning": 1,
+        "failed": 1,
+        "skipped": 1,
     }
 
 

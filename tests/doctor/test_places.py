@@ -120,6 +120,20 @@ async def test_a_taken_port_is_told_with_who_has_it(tmp_path: Path) -> None:
     assert "bind_address" in found.advice
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="who listens is known on Linux only")
+async def test_a_server_of_ours_on_the_port_is_a_warning_that_names_it(tmp_path: Path) -> None:
+    program = tmp_path / "bodhi"
+    program.write_text(LISTENER, "utf-8")
+    secrets = ["--token=abc", "postgresql://ada:lovelace@db/notes", "password=abc"]
+    with subprocess.Popen([sys.executable, program, *secrets, "serve"], stdin=-1, stdout=-1, text=True) as other:
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        found = only(await examined(settings(tmp_path, bind_address=f"127.0.0.1:{port}")), "port")
+        other.communicate("\n")
+    assert (found.status, found.facts["holder"]) == ("warning", f"{Path(sys.executable).name} bodhi serve")
+    assert found.advice.endswith(f"kill {other.pid}")
+
+
 async def test_a_port_of_our_own_process_is_well(tmp_path: Path) -> None:
     with bind("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
