@@ -1,7 +1,8 @@
-"""What the engine process costs against the same engine in a thread of the host, in one interleaved run.
+"""What the way to the engine's process and back costs, against the same engine in a thread: the runner that computes
+nothing leaves only the messages.
 
-Message round trips, tokens per second of 1 and 8 streams with the echo runner and with the demo model, and the time
-from the death of an engine to the next answer. Ratios are of the best rounds: other work can only take away.
+Host processor time per token and per request, the round trip of one message, and the time from the death of an engine
+to the end of the next answer.
 """
 
 import asyncio
@@ -10,106 +11,93 @@ import signal
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
+from benchmarks.interleave import Contender, Figures, Report, compared, interleave, limits, parser, table
+from benchmarks.machine import cpu_s
+from benchmarks.peers import PROCESS, THREAD, EnginePeer, Task, spec
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
-from bodhi_asgi.engine.types import Engine, ModelSpec, Work
-from bodhi_asgi.ids import new_id
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Prompt, Role, Sampling, TextPrompt
+from bodhi_asgi.engine.types import Engine, ModelSpec
 
-ROUNDS = 9
+ECHO = ModelSpec("echo", "nowhere", runner="echo", n_ctx=32_768, slots=8)
+STREAMS = 8
+WORDS = 400
+REPEATS = 8
 ROUND_TRIPS = 2_000
 DEATHS = 5
-
-ECHO = ModelSpec("echo", "nowhere", runner="echo", n_ctx=8192, slots=8)
-DEMO = ModelSpec("demo", str(DEMO_MODEL_PATH), n_ctx=4096, slots=8, threads=1)
-ECHO_PROMPT = TextPrompt("word " * 500)
-DEMO_PROMPT = ChatPrompt((Message(Role.USER, "Count from one to twenty."),))
+HOST_CPU = "host CPU, us/token"
 
 
-async def tokens(engine: Engine, prompt: Prompt) -> tuple[int, float]:
-    """How many tokens one stream yielded, and the seconds to its first piece."""
-    request = GenerateRequest("m", prompt, Sampling(temperature=0.0), max_tokens=400)
-    began = time.perf_counter()
-    first_s = 0.0
-    async for delta in engine.submit(Work(new_id(), request)):
-        first_s = first_s or time.perf_counter() - began
-        if delta.usage is not None:
-            return delta.usage.completion_tokens, first_s
-    raise AssertionError("an answer without its usage")
+async def echoes(engine: Engine) -> Figures:
+    """Many tokens that cost nothing to compute."""
+    peer = EnginePeer(engine)
+
+    async def reader() -> int:
+        return sum([(await peer.ask("word " * WORDS, WORDS)).tokens for _ in range(REPEATS)])
+
+    pid = engine.pid if isinstance(engine, ProcessEngine) else None
+    began, host = time.perf_counter(), time.process_time()
+    beside = cpu_s({pid}) if pid else 0.0
+    tokens = sum(await asyncio.gather(*(reader() for _ in range(STREAMS))))
+    elapsed, host = time.perf_counter() - began, time.process_time() - host
+    beside = (cpu_s({pid}) if pid else 0.0) - beside
+    trips = []
+    for _ in range(ROUND_TRIPS):
+        asked_at = time.perf_counter()
+        await engine.stats()
+        trips.append((time.perf_counter() - asked_at) * 1e6)
+    return {
+        "us/token": elapsed / tokens * 1e6,
+        HOST_CPU: host / tokens * 1e6,
+        "engine process CPU, us/token": beside / tokens * 1e6,
+        "round trip p50, us": statistics.median(trips),
+        "round trip p99, us": statistics.quantiles(trips, n=100)[98],
+    }
 
 
-async def per_second(engine: Engine, prompt: Prompt, streams: int, repeats: int) -> tuple[float, float]:
-    """Tokens per second over all streams, and the median milliseconds to a first piece."""
-    began = time.perf_counter()
-    done = [
-        result
-        for _ in range(repeats)
-        for result in await asyncio.gather(*(tokens(engine, prompt) for _ in range(streams)))
-    ]
-    elapsed_s = time.perf_counter() - began
-    return sum(count for count, _ in done) / elapsed_s, statistics.median(first for _, first in done) * 1000
-
-
-async def throughput(name: str, thread: Engine, process: Engine, prompt: Prompt, repeats: int) -> None:
-    for streams in (1, 8):
-        rounds: dict[str, list[tuple[float, float]]] = {"thread": [], "process": []}
-        for _ in range(ROUNDS):
-            rounds["thread"].append(await per_second(thread, prompt, streams, repeats))
-            rounds["process"].append(await per_second(process, prompt, streams, repeats))
-        best = {mode: max(speed for speed, _ in results) for mode, results in rounds.items()}
-        first = {mode: min(first_ms for _, first_ms in results) for mode, results in rounds.items()}
-        print(
-            f"{name:5} {streams} streams: thread {best['thread']:9.1f}  process {best['process']:9.1f} tokens/s"
-            f"   process / thread {best['process'] / best['thread']:.3f}"
-            f"   first piece {first['thread']:.2f} and {first['process']:.2f} ms"
-        )
-
-
-async def round_trips(thread: Engine, process: Engine) -> None:
-    for name, engine in (("thread", thread), ("process", process)):
-        times = []
-        for _ in range(ROUND_TRIPS):
-            began = time.perf_counter()
-            await engine.stats()
-            times.append((time.perf_counter() - began) * 1e6)
-        p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
-        print(f"round trip {name:8} p50 {p50:7.1f} us   p99 {p99:7.1f} us")
-
-
-async def recovery(process: ProcessEngine, prompt: Prompt) -> None:
+async def recovery(folder: Path) -> list[float]:
+    """Seconds from each death of an engine to the end of the next answer."""
+    task = Task("tiny", DEMO_MODEL_PATH, slots=8)
     times = []
-    for _ in range(DEATHS):
-        pid = process.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        began = time.perf_counter()
-        await tokens(process, prompt)
-        times.append(time.perf_counter() - began)
-    print(f"from the death of an engine to the end of the next answer: median {statistics.median(times):.2f} s")
-
-
-async def compare(spec: ModelSpec, prompt: Prompt, repeats: int, runtime_dir: Path) -> None:
-    thread, process = ThreadEngine(spec), ProcessEngine(spec, runtime_dir=runtime_dir, linger_s=0.0)
-    try:
-        await thread.start()
-        began = time.perf_counter()
-        await process.start()
-        print(f"{spec.name}: process ready after {time.perf_counter() - began:.2f} s")
-        await round_trips(thread, process)
-        await throughput(spec.name, thread, process, prompt, repeats)
-        await recovery(process, prompt)
-    finally:
-        await thread.aclose()
-        await process.aclose()
+    for number in range(DEATHS):
+        # Anew for each death: an engine that dies again and again is given a rest, and that is not what is timed.
+        engine = ProcessEngine(spec(task), runtime_dir=folder / str(number), linger_s=0.0)
+        try:
+            await engine.start()
+            pid = engine.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            began = time.perf_counter()
+            await EnginePeer(engine).ask("Hello", 8)
+            times.append(time.perf_counter() - began)
+        finally:
+            await engine.aclose(terminate=True)
+    return times
 
 
 async def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as directory:
-        await compare(ECHO, ECHO_PROMPT, 2, Path(directory) / "r")
-        await compare(DEMO, DEMO_PROMPT, 2, Path(directory) / "r")
+    asked = parser("Messages between a host and its engine.", rounds=3, full_rounds=9).parse_args()
+    report = Report(as_json=asked.json)
+    with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:
+        thread, process = ThreadEngine(ECHO), ProcessEngine(ECHO, runtime_dir=Path(folder) / "r", linger_s=0.0)
+        try:
+            await thread.start()
+            await process.start()
+            contenders = [Contender(THREAD, partial(echoes, thread)), Contender(PROCESS, partial(echoes, process))]
+            outcome = await interleave(contenders, limits(asked))
+            report.add(f"messages, {STREAMS} streams", outcome, compared(outcome, THREAD, HOST_CPU))
+        finally:
+            await thread.aclose()
+            await process.aclose(terminate=True)
+        times = await recovery(Path(folder))
+        text = table(
+            ["", "median, s", "most, s"], [["recovery", f"{statistics.median(times):.2f}", f"{max(times):.2f}"]]
+        )
+        report.add("from the death of an engine to the end of the next answer", {"seconds": times}, text)
+    report.close()
 
 
 if __name__ == "__main__":

@@ -64,9 +64,9 @@ def _processes() -> dict[int, ProcessTicks]:
     return found
 
 
-def own_pids() -> set[int]:
-    """This process and all it has started that still runs, engines included."""
-    return family(_processes(), os.getpid())
+def family_of(root: int) -> set[int]:
+    """A process and all it has started that still runs, engines included."""
+    return family(_processes(), root)
 
 
 def cpu_s(pids: set[int]) -> float:

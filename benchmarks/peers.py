@@ -71,6 +71,7 @@ class HttpPeer:
 
     port: int
     model: str
+    process: "Launched"
     headers: dict[str, str] = field(default_factory=dict)
 
     async def ask(self, text: str, max_tokens: int) -> Streamed:
@@ -98,6 +99,14 @@ class EnginePeer:
         return streamed
 
 
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A running program and when it was started, in seconds of perf_counter."""
+
+    pid: int
+    at: float
+
+
 def free_port() -> int:
     """A port that nobody listens on now."""
     with socket.socket() as listening:
@@ -107,10 +116,11 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def process(
-    command: Sequence[str | Path], *, port: int, ready: str, headers: dict[str, str], **environment: str
-) -> AsyncIterator["subprocess.Popen[bytes]"]:
+    command: Sequence[str | Path], *, port: int, ready: str, **environment: str
+) -> AsyncIterator[Launched]:
     """A server process, from its first answer to its end. Raises CannotBeHad with its last words."""
     with tempfile.TemporaryFile() as log:
+        launched_at = time.perf_counter()
         running = subprocess.Popen(  # noqa: ASYNC220 - it returns when the program was started
             command,
             stdin=subprocess.DEVNULL,
@@ -119,8 +129,8 @@ async def process(
             env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **environment},
         )
         try:
-            await _until_ready(running, port, ready, headers, log)
-            yield running
+            await _until_ready(running, port, ready, log)
+            yield Launched(running.pid, launched_at)
         finally:
             running.terminate()
             try:
@@ -130,12 +140,10 @@ async def process(
                 running.wait()
 
 
-async def _until_ready(
-    running: "subprocess.Popen[bytes]", port: int, ready: str, headers: dict[str, str], log: Any
-) -> None:
+async def _until_ready(running: "subprocess.Popen[bytes]", port: int, ready: str, log: Any) -> None:
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            while not await answers(port, ready, headers):
+            while not await answers(port, ready):
                 if running.poll() is not None:
                     log.seek(0)
                     told = log.read().decode(errors="replace").strip().splitlines()
@@ -156,8 +164,8 @@ def llama_server_command(task: Task, port: int) -> list[str | Path]:
 @asynccontextmanager
 async def _llama_server(task: Task) -> AsyncIterator[Peer]:
     port = free_port()
-    async with process(llama_server_command(task, port), port=port, ready="/health", headers={}):
-        yield HttpPeer(port, task.name)
+    async with process(llama_server_command(task, port), port=port, ready="/health") as launched:
+        yield HttpPeer(port, task.name, launched)
 
 
 @asynccontextmanager
@@ -167,8 +175,8 @@ async def _bindings_server(task: Task) -> AsyncIterator[Peer]:
     command += ["--n_ctx", str(task.n_ctx), "--n_threads", threads, "--n_threads_batch", threads]
     # By default a new request breaks off the one that runs.
     command += ["--interrupt_requests", "false"]
-    async with process(command, port=port, ready="/v1/models", headers={}):
-        yield HttpPeer(port, task.name)
+    async with process(command, port=port, ready="/v1/models") as launched:
+        yield HttpPeer(port, task.name, launched)
 
 
 @asynccontextmanager
@@ -176,8 +184,8 @@ async def _xllamacpp(task: Task) -> AsyncIterator[Peer]:
     port = free_port()
     numbers = map(str, (port, task.threads, task.slots, task.n_ctx))
     command: list[str | Path] = [xllamacpp_python(), "-c", XLLAMACPP_SCRIPT, task.path, *numbers]
-    async with process(command, port=port, ready="/health", headers={}):
-        yield HttpPeer(port, task.name)
+    async with process(command, port=port, ready="/health") as launched:
+        yield HttpPeer(port, task.name, launched)
 
 
 def bodhi(*arguments: str | Path) -> list[str | Path]:
@@ -204,8 +212,8 @@ async def _http(task: Task) -> AsyncIterator[Peer]:
         headers, port = new_token(Path(folder)), free_port()
         command = bodhi("serve", "--data-dir", folder, "--port", str(port), "--no-demo")
         command += ["--model", f"{task.name}={task.path}"]
-        async with process(command, port=port, ready="/health/ready", headers={}, **engine_environment(task)):
-            yield HttpPeer(port, task.name, headers)
+        async with process(command, port=port, ready="/health/ready", **engine_environment(task)) as launched:
+            yield HttpPeer(port, task.name, launched, headers)
 
 
 def spec(task: Task) -> ModelSpec:
