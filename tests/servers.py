@@ -27,9 +27,14 @@ class QuietServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: Any, **options: Any) -> AsyncIterator[str]:
-    """Serve ``app`` and yield its base URL, without a trailing slash."""
+async def serving(app: Any, *, send_buffer: int = 0, **options: Any) -> AsyncIterator[str]:
+    """Serve ``app`` and yield its base URL, without a trailing slash.
+
+    With ``send_buffer``, no more bytes than about that wait in the system for a client that does not read.
+    """
     with socket.socket() as listening:
+        if send_buffer:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, lifespan="on", log_level="warning", **options)
         server = QuietServer(config)

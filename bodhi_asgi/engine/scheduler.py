@@ -69,13 +69,15 @@ class Scheduler:
         waiting, own = len(self._queue), self._queue.waiting(owner)
         free = self._slots.slots_total - self._slots.slots_used
         if waiting >= self._queue_limit + free:
-            limit = f"{waiting} requests are waiting already, and no more than {self._queue_limit} may"
+            limit = f"no more than {self._queue_limit} may wait"
         elif owner and own >= self._queue_limit_per_owner + free:
-            limit = f"{own} requests of yours are waiting already, and no more than {self._queue_limit_per_owner} may"
+            limit = f"no more than {self._queue_limit_per_owner} of one caller may wait, as {own} of yours do"
         else:
             return
         raise EngineBusy(
-            f"{limit}; try again later", retry_after_s=RETRY_AFTER_S, position=waiting + 1, waiting=waiting
+            f"the queue is full: this would be number {waiting + 1} in line, and {limit}; try again later",
+            retry_after_s=RETRY_AFTER_S,
+            position=waiting + 1,
         )
 
     def refuse(self, sequence: Sequence, error: BodhiError) -> list[Chunk]:

@@ -127,12 +127,12 @@ def test_one_owner_cannot_fill_the_queue_of_all() -> None:
     machine.step()
     for _ in range(4):
         machine.ask("ada")
-    with pytest.raises(EngineBusy, match="4 requests of yours are waiting already") as refused:
+    with pytest.raises(EngineBusy, match="number 5 in line, and no more than 4 of one caller may") as refused:
         machine.ask("ada")
     assert (refused.value.status, refused.value.params["position"]) == (429, 5)
     for _ in range(4):
         machine.ask("bob")
-    with pytest.raises(EngineBusy, match="8 requests are waiting already, and no more than 8 may") as refused:
+    with pytest.raises(EngineBusy, match="number 9 in line, and no more than 8 may wait") as refused:
         machine.ask("cyd")
     assert refused.value.params["position"] == 9
     assert refused.value.retry_after_s

@@ -1,5 +1,6 @@
 """A host in processes of its own, with its data and the meeting place of its engines below one short directory."""
 
+import asyncio
 import shutil
 import sys
 import tempfile
@@ -38,7 +39,20 @@ async def host(root: Path) -> AsyncIterator[Host]:
         async with spawned(command, environment) as process:
             base = await process.until(RUNNING)
             async with httpx2.AsyncClient(base_url=base, timeout=60, headers=AS_ANN) as client:
+                await is_listening(client)
                 yield process, client
 
     yield start
     await becomes_true(lambda: not holders(root), within_s=10)
+
+
+async def is_listening(client: httpx2.AsyncClient) -> None:
+    """Return once the address is served: a server of several workers tells it before they listen."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.get("/")
+            except httpx2.ConnectError:
+                await asyncio.sleep(0.05)
+            else:
+                return
