@@ -43,7 +43,7 @@ class Bar:
 
 FULL = {
     "tiny": (Case(1, 96, 12), Case(2, 96, 10), Case(4, 96, 8), Case(8, 96, 6), Case(16, 96, 4)),
-    "q4": (Case(1, 32), Case(4, 24), Case(8, 24), Case(16, 16)),
+    "q4": (Case(1, 48), Case(4, 48), Case(8, 48), Case(16, 32)),
 }
 QUICK = {"tiny": (Case(1, 96, 12), Case(8, 96, 6))}
 

@@ -1,8 +1,9 @@
 """One runner for every comparison: contenders take turns, round by round, each round in an order drawn anew.
 
-A round in which other processes of normal priority took more than a share of the machine is thrown away whole, so that
-every ratio is of figures taken minutes apart at most and on the same machine. What others did at low priority is told
-with the figures. What is reported is the median of the rounds' ratios and the middle half of them, never the best.
+A turn in which other processes of normal priority took more than a share of the machine is thrown away and taken again;
+a round in which that does not help is thrown away whole. So every ratio is of figures taken minutes apart at most, on a
+machine that was ours. What others did at low priority is told with the figures. What is reported is the median of the
+rounds' ratios and the middle half of them, never the best.
 """
 
 import argparse
@@ -20,7 +21,7 @@ Figures: TypeAlias = Mapping[str, float]
 """What one contender did in one round: figures by name, the same names from every contender."""
 
 QUIET_S: Final = 0.25
-"""How long the machine must be left to us before a round begins."""
+"""How long the machine must be left to us before a turn begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,12 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop: ``rounds`` good ones, or ``attempts`` in all; and what makes a round bad."""
+    """When to stop: ``rounds`` good ones, or ``attempts`` in all; and what makes a turn or a round bad."""
 
     rounds: int = 5
     attempts: int = 20
+    turns: int = 4
+    """How often one contender's turn may be taken again in a round, the first time included."""
     others_share: float = 0.08
     quiet_wait_s: float = 30.0
 
@@ -77,6 +80,9 @@ class Outcome:
 
     rounds: list[dict[str, Figures]] = field(default_factory=list)
     disturbed: int = 0
+    """Rounds thrown away."""
+    repeated: int = 0
+    """Turns taken again."""
     others: list[Others] = field(default_factory=list)
     """For each good round, the most that others took during one contender's turn."""
 
@@ -90,7 +96,7 @@ class Outcome:
 
     def kept(self) -> str:
         """How many rounds are behind the figures, and what else went on during them."""
-        told = f"{len(self.rounds)} good rounds, {self.disturbed} thrown away"
+        told = f"{len(self.rounds)} good rounds, {self.disturbed} thrown away, {self.repeated} turns taken again"
         if not self.others:
             return told
         normal, low = max(each.normal for each in self.others), max(each.low for each in self.others)
@@ -102,6 +108,7 @@ class Outcome:
             "rounds": [{name: dict(of) for name, of in each.items()} for each in self.rounds],
             "good": len(self.rounds),
             "disturbed": self.disturbed,
+            "repeated": self.repeated,
             "others": [[each.normal, each.low] for each in self.others],
         }
 
@@ -119,29 +126,34 @@ async def interleave(
     for _ in range(limits.attempts):
         if len(outcome.rounds) >= limits.rounds:
             break
-        await _quiet(watch, limits)
-        await _round(random.sample(contenders, len(contenders)), watch, limits.others_share, outcome)
+        await _round(random.sample(contenders, len(contenders)), watch, limits, outcome)
     return outcome
 
 
-async def _round(order: Sequence[Contender], watch: Watch, most: float, outcome: Outcome) -> None:
-    """Add every contender's figures, or nothing as soon as somebody else has disturbed one of them."""
+async def _round(order: Sequence[Contender], watch: Watch, limits: Limits, outcome: Outcome) -> None:
+    """Add every contender's figures, or nothing when one of them is not left in peace."""
     figures: dict[str, Figures] = {}
     normal = low = 0.0
     for contender in order:
-        watch.begin()
-        figures[contender.name] = await contender.measure()
-        others = watch.others()
-        normal, low = max(normal, others.normal), max(low, others.low)
-        if normal > most:
+        for turn in range(limits.turns):
+            outcome.repeated += turn > 0
+            await _quiet(watch, limits)
+            watch.begin()
+            measured = await contender.measure()
+            others = watch.others()
+            if others.normal <= limits.others_share:
+                break
+        else:
             outcome.disturbed += 1
             return
+        figures[contender.name] = measured
+        normal, low = max(normal, others.normal), max(low, others.low)
     outcome.rounds.append(figures)
     outcome.others.append(Others(normal, low))
 
 
 async def _quiet(watch: Watch, limits: Limits) -> None:
-    """Wait until others leave the machine alone, or have not for too long: then the round will show."""
+    """Wait until others leave the machine alone, or have not for too long: then the turn will show."""
     waited_s = 0.0
     while waited_s < limits.quiet_wait_s:
         watch.begin()

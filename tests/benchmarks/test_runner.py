@@ -19,7 +19,7 @@ from benchmarks.interleave import (
 )
 from benchmarks.machine import LoadWatch, Others, ProcessTicks, busy_ticks, family, process_ticks
 
-QUICK = Limits(rounds=4, attempts=12, quiet_wait_s=0.0)
+QUICK = Limits(rounds=4, attempts=12, turns=1, quiet_wait_s=0.0)
 
 
 class ScriptedWatch:
@@ -69,9 +69,20 @@ async def test_a_disturbed_round_is_thrown_away_whole_and_run_again() -> None:
     assert len(turns.taken) == 2 + 2 + 1 + 3 * 2, "what follows a disturbance in its round is not even measured"
 
 
+async def test_a_disturbed_turn_is_taken_again_within_its_round() -> None:
+    turns = Turns(hare=30, tortoise=10)
+    limits = Limits(rounds=1, attempts=2, turns=3, quiet_wait_s=0.0)
+    outcome = await interleave(turns.contenders, limits, watch=ScriptedWatch(0.9, 0.9, 0.0), random=Random(3))
+    assert (len(outcome.rounds), outcome.disturbed, outcome.repeated) == (1, 0, 2)
+    assert turns.taken[0] == turns.taken[1] == turns.taken[2] != turns.taken[3]
+    never = ScriptedWatch(*[0.9] * 6)
+    outcome = await interleave(turns.contenders, limits, watch=never, random=Random(3))
+    assert (len(outcome.rounds), outcome.disturbed, outcome.repeated) == (0, 2, 4)
+
+
 async def test_a_busy_machine_ends_the_run_with_what_there_is() -> None:
     turns = Turns(hare=30)
-    limits = Limits(rounds=4, attempts=3, quiet_wait_s=0.0)
+    limits = Limits(rounds=4, attempts=3, turns=1, quiet_wait_s=0.0)
     outcome = await interleave(turns.contenders, limits, watch=ScriptedWatch(0.0, 0.9, 0.9), random=Random(3))
     assert (len(outcome.rounds), outcome.disturbed) == (1, 2)
     nothing = await interleave(turns.contenders, limits, watch=ScriptedWatch(0.9, 0.9, 0.9), random=Random(3))
@@ -101,8 +112,9 @@ def test_tables_are_markdown_with_the_ratio_to_the_peer_at_the_end() -> None:
         "| a | 1 | 0.5 (0.5 to 0.5) |",
         "| b | 2 | 1 (1 to 1) |",
         "",
-        "1 good rounds, 1 thrown away; at most 1% of the machine to others, and 30% at low priority",
+        outcome.kept(),
     ]
+    assert outcome.kept().startswith("1 good rounds, 1 thrown away, 0 turns taken again; at most 1% of the machine")
     assert "| no peer |" in compared(outcome, "c", "x")
 
 
@@ -112,7 +124,7 @@ def test_json_holds_every_round_and_no_remarks(capsys: pytest.CaptureFixture[str
     report.add("speed", Outcome([{"a": {"x": 1.0}}], disturbed=2), "text")
     report.close()
     printed = json.loads(capsys.readouterr().out)
-    assert printed["speed"] == {"rounds": [{"a": {"x": 1.0}}], "good": 1, "disturbed": 2, "others": []}
+    assert printed["speed"] == {"rounds": [{"a": {"x": 1.0}}], "good": 1, "disturbed": 2, "repeated": 0, "others": []}
     assert "cores" in printed["machine"]
 
 
