@@ -1,14 +1,28 @@
 """From a validation finding to one refusal that names the field, for the strict shapes of every dialect."""
 
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.types import JSONObject
 
 M = TypeVar("M", bound=BaseModel)
 SHOWN_CHARS = 60
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_whole)
+"""For an integer of a strict shape. JSON has one kind of number, so that 30.0 is a whole one, as JSON Schema says."""
+
+
+class WireModel(BaseModel):
+    """Strict: nothing is coerced, nothing unknown is swallowed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ParameterUnknown(Invalid):

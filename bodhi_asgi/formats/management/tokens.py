@@ -1,15 +1,13 @@
 """The shapes of ``/bodhi/v1/tokens``."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from bodhi_asgi.validation import WHOLE, WireModel
 
-class WireModel(BaseModel):
-    """Strict: nothing is coerced, nothing unknown is swallowed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+TokenName: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 100})]
 
 
 class AllModels(WireModel):
@@ -22,7 +20,7 @@ class SpecificModels(WireModel):
     """These models and no others."""
 
     type: Literal["specific"]
-    ids: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=1000)] = []
+    ids: list[Annotated[str, Field(max_length=256)]] = Field(default_factory=list, max_length=1000)
 
 
 class GrantsShape(WireModel):
@@ -36,16 +34,16 @@ class GrantsShape(WireModel):
 class CreateTokenRequest(WireModel):
     """A new token. ``expires_in_days`` from 1 to 3650; the configured lifetime if left out."""
 
-    name: str = "API token"
+    name: TokenName = "API token"
     scope: Literal["scope_token_user", "scope_token_power_user"]
     grants: GrantsShape = GrantsShape()
-    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), WHOLE] | None = None
 
 
 class UpdateTokenRequest(WireModel):
     """Another name or status."""
 
-    name: str | None = None
+    name: TokenName | None = None
     status: Literal["active", "inactive"] | None = None
 
 

@@ -7,15 +7,17 @@ that the OpenAPI document shows what the decoder enforces.
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from bodhi_asgi.types import INT64_MAX
+from bodhi_asgi.validation import WHOLE, WireModel
+
+KEY_OF_BIAS = "^[0-9]{1,9}$"
+"""A token's id as the key of an object, which JSON has as text."""
 
 
-class WireModel(BaseModel):
-    """Strict: nothing is coerced, nothing unknown is swallowed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+StopString: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 64})]
+"""The limit counts bytes, and is a setting; 64 characters are within the usual one."""
 
 
 class TextPart(WireModel):
@@ -46,20 +48,23 @@ class ChatCompletionRequest(WireModel):
     messages: Annotated[list[RequestMessage], Field(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=INT64_MAX)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX)] | None = None
-    stop: str | list[str] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
+    stop: StopString | list[StopString] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     typical_p: Annotated[float, Field(gt=0, le=1)] | None = None
     repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000)] | None = None
-    seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)] | None = None
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None = None
+    seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX), WHOLE] | None = None
+    logit_bias: Annotated[
+        dict[str, Annotated[float, Field(ge=-100, le=100)]] | None,
+        Field(json_schema_extra={"propertyNames": {"pattern": KEY_OF_BIAS}}),
+    ] = None
     user: Annotated[str, Field(max_length=512)] | None = None
 
 

@@ -18,8 +18,9 @@ from bodhi_asgi.tokens.types import Token, TokenSpec, TokenStatus
 from bodhi_asgi.tokens.wire import SCOPES, grants_from_wire, grants_to_wire, scope_name
 from bodhi_asgi.validation import validated
 
+MAX_PAGE = 1_000_000
 PAGE_QUERY = {
-    "page": {"type": "integer", "minimum": 1, "default": 1},
+    "page": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1},
     "page_size": {"type": "integer", "minimum": 1, "maximum": 100, "default": 30},
 }
 
@@ -69,8 +70,8 @@ async def revoke(call: Call) -> Response:
 
 def _number(call: Call, name: str, default: int) -> int:
     text = call.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise Invalid(f"'{name}' is {text[:40]!r}: a whole number is accepted", param=name)
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE))):
+        raise Invalid(f"'{name}' is {text[:40]!r}: a whole number up to {MAX_PAGE} is accepted", param=name)
     return int(text)
 
 
