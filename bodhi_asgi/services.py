@@ -16,6 +16,7 @@ from typing import Final
 from bodhi_asgi.audit.service import AuditService
 from bodhi_asgi.auth.gate import Gate
 from bodhi_asgi.auth.identity import Identity
+from bodhi_asgi.cache.memory import MemoryCache
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.db.database import Database
 from bodhi_asgi.engine.pool import EnginePool
@@ -103,7 +104,8 @@ async def open_services(
     )
     stack.push_async_callback(engines.aclose)
     await asyncio.to_thread(engines.prepare)
-    models = ModelService(models=config.models, demo=config.demo, engine=config.engine)
+    cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=clock)
+    models = ModelService(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
     inference = InferenceService(
         models=models,
         engines=engines,

@@ -11,7 +11,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bodhi_asgi.cache.memory import MemoryCache
 from bodhi_asgi.caller import Caller
+from bodhi_asgi.clock import SystemClock
 from bodhi_asgi.doctor.case import Case, in_thread
 from bodhi_asgi.doctor.extras import is_installed
 from bodhi_asgi.doctor.models import references
@@ -56,7 +58,8 @@ async def examine(case: Case) -> list[Finding]:
         return [skipped(CHECK, "no model is offered")]
     if config.engine.runner == "llama" and not is_installed("llama"):
         return [skipped(CHECK, "the extra 'llama' is not installed", "Run: pip install 'bodhi-asgi[llama]'")]
-    service = ModelService(models=config.models, demo=config.demo, engine=config.engine)
+    cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=SystemClock())
+    service = ModelService(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
     try:
         spec = await service.resolve(Caller.system(), name)
     except ModelNotFound:

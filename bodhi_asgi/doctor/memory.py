@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bodhi_asgi.cgroup import MemoryLimit, memory_limit
 from bodhi_asgi.doctor.case import Case, blocking
-from bodhi_asgi.doctor.cgroup import MemoryLimit, memory_limit
 from bodhi_asgi.doctor.models import model_files
 from bodhi_asgi.doctor.sizes import size
 from bodhi_asgi.doctor.types import Finding, failed, ok, skipped, warning

@@ -3,8 +3,8 @@
 import os
 from typing import Any, Final
 
+from bodhi_asgi.cgroup import cpu_quota
 from bodhi_asgi.doctor.case import Case
-from bodhi_asgi.doctor.cgroup import cpu_quota
 from bodhi_asgi.doctor.processor import physical_cores
 from bodhi_asgi.doctor.types import Finding, ok, warning
 from bodhi_asgi.engine.threads import thread_count

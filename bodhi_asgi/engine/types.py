@@ -20,7 +20,7 @@ class ModelSpec:
 
     ``n_ctx`` is the context shared by all slots, in tokens (0: the model's own, at most 8,192); ``n_batch`` the most
     tokens of a step; ``slots`` the most sequences at once; ``threads`` 0 means one less than the cores this process
-    may use.
+    may use; ``memory_bytes`` is what all engines beside this one may take together (0: four fifths of what there is).
     """
 
     name: str
@@ -33,6 +33,7 @@ class ModelSpec:
     queue_limit: int = 64
     queue_limit_per_owner: int = 16
     n_gpu_layers: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

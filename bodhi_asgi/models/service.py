@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from bodhi_asgi.cache.types import Cache
 from bodhi_asgi.caller import Caller, ModelForbidden, Scope
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.types import ModelSpec, RunnerName
@@ -22,8 +23,9 @@ class ModelService:
     A setting of the name ``demo`` takes the place of the embedded one.
     """
 
-    def __init__(self, *, models: Mapping[str, str], demo: bool, engine: EngineSettings) -> None:
+    def __init__(self, *, models: Mapping[str, str], demo: bool, engine: EngineSettings, cache: Cache) -> None:
         self._engine = engine
+        self._cache = cache
         self._references = dict(models)
         if demo:
             self._references.setdefault(DEMO, str(DEMO_MODEL_PATH))
@@ -64,13 +66,16 @@ class ModelService:
             queue_limit=self._engine.queue_limit,
             queue_limit_per_owner=self._engine.queue_limit_per_caller,
             n_gpu_layers=self._engine.n_gpu_layers,
+            memory_bytes=self._engine.memory_bytes,
         )
 
     async def _card(self, caller: Caller, name: str) -> ModelCard:
         reference = self._references[name]
         embedded = reference == str(DEMO_MODEL_PATH)
         source: ModelSource = "demo" if embedded else "setting"
-        created = await asyncio.to_thread(_file_time_s, name, reference)
+        created = await self._cache.get_or_compute(
+            f"models.file_time:{name}", lambda: asyncio.to_thread(_file_time_s, name, reference)
+        )
         return ModelCard(id=name, source=source, created=created, usable=caller.may_use(name))
 
 

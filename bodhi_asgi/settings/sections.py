@@ -69,6 +69,14 @@ class EngineSettings(Section):
     n_gpu_layers: Annotated[
         int, Field(ge=-1, le=1000, description="Layers computed on the GPU, for builds that have one; -1 means all.")
     ] = 0
+    memory_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=2**53,
+            description="Bytes of main memory that all models together may take; 0 takes four fifths of what there is.",
+        ),
+    ] = 0
     linger_s: Annotated[
         float, Field(ge=0, le=86_400, description="Seconds an engine process stays after its last client has left.")
     ] = 10

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bodhi_asgi.doctor.cgroup import MemoryLimit, cpu_quota, groups, memory_limit
+from bodhi_asgi.cgroup import MemoryLimit, cpu_quota, groups, memory_limit
 from bodhi_asgi.doctor.memory import Room, about_all, about_machine, about_model
 from bodhi_asgi.doctor.processor import features_of_build, features_of_machine, physical_cores
 from bodhi_asgi.doctor.python import about, minors_tested

@@ -23,7 +23,7 @@ from bodhi_asgi.settings.schema import BodhiServerConfig, setting_names
 
 ROOT = Path(bodhi_asgi.__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
-WAITING = {"cache.max_entries", "cache.ttl_s"}
+WAITING: set[str] = set()
 """Settings of a family that nothing asks yet. This set only ever shrinks."""
 
 

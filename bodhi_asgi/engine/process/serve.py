@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from bodhi_asgi import __version__
 from bodhi_asgi.engine.errors import ModelLoadFailed
-from bodhi_asgi.engine.process import election, hardening, last_words
+from bodhi_asgi.engine.process import election, hardening, last_words, reservation
 from bodhi_asgi.engine.process.frames import Message
 from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.process.protocol import PROTOCOL_VERSION, error_to_plain
@@ -78,6 +78,7 @@ class EngineProcess:
         self._sessions: set[Session] = set()
         self._sessions_ever = 0
         self._has_been_joined = False
+        self._reserved_bytes = 0
         self._traffic: Traffic | None = None
         self._outcome: Message | None = None
         self._leave_timer: asyncio.TimerHandle | None = None
@@ -137,6 +138,7 @@ class EngineProcess:
 
     async def _load(self) -> None:
         try:
+            await asyncio.to_thread(reservation.reserve, self._paths, self._spec, self._reserve)
             traffic = self._traffic = Traffic(self._spec, failed=lambda: self._end(EXIT_LOOP_FAILED))
             traffic.engine.start()
             facts = await asyncio.wrap_future(traffic.engine.ready)
@@ -160,6 +162,10 @@ class EngineProcess:
         for session in self._sessions:
             session.send(outcome)
 
+    def _reserve(self, size_bytes: int) -> None:
+        self._reserved_bytes = size_bytes
+        self._announce(None)
+
     def _announce(self, facts: ModelFacts | None) -> None:
         election.announce(
             self._paths.ready,
@@ -171,7 +177,7 @@ class EngineProcess:
                 "protocol": PROTOCOL_VERSION,
                 "model": self._spec.name,
                 "is_loaded": facts is not None,
-                "size_bytes": facts.size_bytes if facts is not None else 0,
+                "reserved_bytes": self._reserved_bytes,
                 "secret_sha256": hashlib.sha256(self.secret).hexdigest(),
             },
         )

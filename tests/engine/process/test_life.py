@@ -73,7 +73,7 @@ async def test_an_engine_says_what_it_serves_and_keeps_its_files_private(
     paths = paths_of(runtime_dir, ECHO)
     ready = json.loads(paths.ready.read_bytes())
     assert ready["pid"] == engine.pid != os.getpid()
-    assert (ready["model"], ready["is_loaded"], ready["size_bytes"]) == ("echo", True, facts.size_bytes)
+    assert (ready["model"], ready["is_loaded"], ready["reserved_bytes"]) == ("echo", True, 0)
     for path in (paths.lock, paths.socket, paths.secret, paths.ready, paths.log):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert paths.secret.read_bytes().hex() not in paths.ready.read_text()
