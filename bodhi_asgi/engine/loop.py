@@ -146,7 +146,7 @@ class EngineLoop:
                 queue_limit_per_owner=self._spec.queue_limit_per_owner,
             )
         except BaseException as error:
-            failure = error if isinstance(error, BodhiError) else ModelLoadFailed(_unexpected("load", error))
+            failure = error if isinstance(error, BodhiError) else ModelLoadFailed(self._unexpected("load", error))
             failure.__cause__ = error if failure is not error else None
             self._close(failure)
             self.ready.set_exception(failure)
@@ -157,7 +157,7 @@ class EngineLoop:
             self._work(self._scheduler, facts)
         except BaseException as error:
             log.exception("the engine's runner failed", extra={"model": self._spec.name})
-            reason = EngineLost(_unexpected("step", error))
+            reason = EngineLost(self._unexpected("compute", error))
         finally:
             self._close(reason)
 
@@ -255,6 +255,9 @@ class EngineLoop:
         self._send([Chunk(work.id, error=reason) for work in left])
         self._runner.unload()
 
+    def _unexpected(self, what: str, error: BaseException) -> str:
+        return f"the model '{self._spec.name}' failed to {what}: {type(error).__name__}"
+
     def _send(self, chunks: list[Chunk]) -> None:
         if chunks:
             self._deliver(chunks)
@@ -283,7 +286,3 @@ def check_size(prompt: Prompt, max_tokens: int | None, n_ctx: int) -> None:
             param="messages",
             n_ctx=n_ctx,
         )
-
-
-def _unexpected(what: str, error: BaseException) -> str:
-    return f"the model failed to {what}: {type(error).__name__}"

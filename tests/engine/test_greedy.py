@@ -14,7 +14,7 @@ import pytest
 
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.engine import ThreadEngine
-from tests.engine.full_precision import write_full_precision
+from tests.engine.gguf_files import write_full_precision
 from tests.engine.support import LLAMA, becomes_idle, text_of, work
 
 STREAMS, PROMPTS, TOKENS, CANCELLATIONS = 16, 200, 24, 1000

@@ -1,0 +1,56 @@
+"""Variants of the demo model: full precision for exact sums, and files that contradict themselves."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+
+def rewrite(
+    source: Path,
+    target: Path,
+    *,
+    keys: Mapping[str, Callable[[Any], Any]] | None = None,
+    tensor: Callable[[gguf.ReaderTensor], NDArray[np.float32]] | None = None,
+) -> Path:
+    """Copy a model, putting each value under ``keys`` through its function; None leaves the key out.
+
+    ``tensor`` gives a tensor's new values; without it all are copied as they are.
+    """
+    reader = gguf.GGUFReader(str(source))
+    writer = gguf.GGUFWriter(str(target), "llama")
+    changes = dict(keys or {})
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name in ("general.architecture", "general.file_type"):
+            continue
+        value = changes.get(field.name, lambda value: value)(field.contents())
+        if value is not None:
+            kind = field.types[0]
+            inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(field.name, value, kind, sub_type=inner)
+    for one in reader.tensors:
+        if tensor is None:
+            writer.add_tensor(one.name, one.data, raw_dtype=one.tensor_type)
+        else:
+            writer.add_tensor(one.name, tensor(one))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
+
+
+def write_full_precision(source: Path, target: Path) -> Path:
+    """Copy ``source`` to ``target`` with all tensors as F32.
+
+    With Q8_0, llama.cpp rounds activations as well, in blocks that depend on the shape of the batch: logits move by
+    tenths. Whether a batch mixes up its sequences is seen only where rounding cannot be blamed.
+    """
+
+    def unpacked(one: gguf.ReaderTensor) -> NDArray[np.float32]:
+        return np.ascontiguousarray(gguf.quants.dequantize(one.data, one.tensor_type), dtype=np.float32)
+
+    return rewrite(source, target, tensor=unpacked)
