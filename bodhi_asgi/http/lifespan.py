@@ -47,7 +47,7 @@ async def serve_lifespan(lifespan: Lifespan, scope: Scope, receive: Receive, sen
             await receive()
     except Exception as error:
         message = f"bodhi: {error.message}" if isinstance(error, BodhiError) else f"bodhi: {type(error).__name__}"
-        log.critical(message, exc_info=None if isinstance(error, BodhiError) else error)
+        log.critical("%s", message, exc_info=None if isinstance(error, BodhiError) else error)
         kind = "lifespan.shutdown.failed" if has_started else "lifespan.startup.failed"
         await send({"type": kind, "message": message})
         return

@@ -206,4 +206,5 @@ async def test_sigterm_under_two_hundred_streams_ends_each_with_a_last_word(tmp_
     codes = {json.loads(word.removeprefix("data: "))["error"]["code"] for word in last_words}
     assert codes == {"server_shutting_down"}
     assert code == 0, server.output
-    assert ended_s < 5, f"it took {ended_s:.1f} s"
+    print(f"{STREAMS} streams ended and the process gone after {ended_s:.2f} s")
+    assert ended_s < 5

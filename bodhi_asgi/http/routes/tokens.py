@@ -27,7 +27,7 @@ PAGE_QUERY = {
 
 async def create(call: Call) -> Response:
     """Make a token; the answer is the only place its secret ever stands."""
-    asked = validated(CreateTokenRequest, call.json())
+    asked = validated(CreateTokenRequest, await call.json())
     spec = TokenSpec(
         name=asked.name,
         scopes=SCOPES[asked.scope],
@@ -56,7 +56,7 @@ async def get(call: Call) -> Response:
 
 async def update(call: Call) -> Response:
     """Rename a token, or switch it off and on."""
-    asked = validated(UpdateTokenRequest, call.json())
+    asked = validated(UpdateTokenRequest, await call.json())
     status = TokenStatus(asked.status) if asked.status else None
     token = await call.services.tokens.update(call.caller, call.path["id"], name=asked.name, status=status)
     return json_response(_detail(token))

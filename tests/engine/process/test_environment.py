@@ -72,6 +72,8 @@ async def test_a_running_engine_holds_no_secret_and_little_else(
         assert str(paths_of(runtime_dir, ECHO).key) not in proc(pid, "cmdline")
         limits = proc(pid, "limits")
         assert not limits or "Max core file size        0                    0" in limits
+        assert not limits or "Max file size             67108864" in limits
+        assert not (line := proc(pid, "stat")) or int(line.rpartition(")")[2].split()[16]) >= os.nice(0) + 5
         status = dict(line.split(":\t", 1) for line in proc(pid, "status").splitlines() if ":\t" in line)
         assert status.get("NoNewPrivs", "1") == "1"
         assert status.get("Umask", "0077") == "0077"
