@@ -17,7 +17,7 @@ from tests.faults.conftest import Host
 from tests.faults.engines import announced, becomes_true, never_two
 
 MODELS = [f"m{number}" for number in range(6)]
-SOAK = os.environ.get("BODHI_SOAK") == "1"
+SOAK = os.environ.get("SOAK") == "1"
 DEATHS = 1000 if SOAK else 300
 WAYS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)
 STOPS_OF_HUNDRED = 4
