@@ -9,6 +9,8 @@ import pytest
 
 from bodhi_asgi import BodhiApp, Grants
 from bodhi_asgi.http.app import HttpApp
+from bodhi_asgi.http.route import Route
+from bodhi_asgi.http.table import routes
 from tests.http.conftest import USE, RawClient, Site
 
 CHAT = "/v1/chat/completions"
@@ -93,10 +95,11 @@ async def test_nothing_is_unpacked(here: Site, encoding: str) -> None:
         b'{"model": ' + b"9" * 5000 + b"}", b'{"a":' * 100_000 + b"1" + b"}" * 100_000, b'{"model": "a"} {}',
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("path", [CHAT, "/bodhi/v1/tokens"])
-async def test_what_is_not_strict_json_is_refused(here: Site, path: str, body: bytes) -> None:
+@pytest.mark.parametrize("route", [route for route in routes(with_docs=True) if route.reads_body], ids=lambda r: r.name)
+async def test_what_is_not_strict_json_is_refused_by_every_route(here: Site, route: Route, body: bytes) -> None:
     headers = {**AS_ANN, "content-type": "application/json"}
-    answer = await here.client.post(path, content=body, headers=headers)
+    path = route.path.replace("{id}", "some")
+    answer = await here.client.request(route.method, path, content=body, headers=headers)
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "invalid_request_error"
     assert (await here.client.get("/ping")).status_code == 200
