@@ -1,7 +1,9 @@
 """What every test stands on: a quiet OpenMP, fresh directories, and the check that nothing is left behind."""
 
+import itertools
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # Two spinning OpenMP threads on two busy cores are hundreds of times slower than one that sleeps; read at first import.
@@ -11,8 +13,30 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="bodhi-test-")
 Path(os.environ["XDG_RUNTIME_DIR"]).chmod(0o700)
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.neighbours.postgres import Cluster, cluster
 
 # Two shared cores: how long a generated example takes says nothing about the code.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A URL of an empty database."""
+    if request.param == "sqlite-file":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    if request.param == "sqlite-memory":
+        return "sqlite://"
+    server: Cluster = request.getfixturevalue("postgres")
+    return server.create(f"test{next(numbers)}")

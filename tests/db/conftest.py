@@ -1,15 +1,12 @@
 """One suite over SQLite in a file, SQLite in memory, and PostgreSQL."""
 
-import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from sqlalchemy import JSON, Column, DateTime, ForeignKey, Integer, MetaData, String, Table
 from sqlalchemy.schema import CreateTable
 
 from bodhi_asgi.db.database import Database
-from tests.neighbours.postgres import Cluster, cluster
 
 THINGS = Table(
     "things",
@@ -26,24 +23,6 @@ PARTS = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("thing_id", ForeignKey(THINGS.c.id), nullable=False),
 )
-numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Cluster]:
-    with cluster() as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A URL of an empty database."""
-    if request.param == "sqlite-file":
-        return f"sqlite:///{tmp_path / 'test.db'}"
-    if request.param == "sqlite-memory":
-        return "sqlite://"
-    server: Cluster = request.getfixturevalue("postgres")
-    return server.create(f"test{next(numbers)}")
 
 
 @pytest.fixture
