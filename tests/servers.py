@@ -8,7 +8,6 @@ import socket
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,40 +52,56 @@ async def serving(app: Any, *, send_buffer: int = 0, **options: Any) -> AsyncIte
                 await task
 
 
-@dataclass
 class Spawned:
-    """A running server and what it has printed, standard error included."""
+    """A running server and what it has printed, standard error included.
 
-    process: Process
-    lines: list[str] = field(default_factory=list)
+    Its output is always being read: a server whose pipe is full stands still.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._more = asyncio.Event()
+        self._seen = 0
+        self._reading = asyncio.create_task(self._read())
 
     @property
     def output(self) -> str:
         return "".join(self.lines)
 
     async def until(self, pattern: str) -> str:
-        """Read its output up to a line that matches; its first group."""
-        assert self.process.stdout is not None
+        """Wait for a new line that matches; its first group."""
         async with asyncio.timeout(60):
-            async for line in self.process.stdout:
-                self.lines.append(line.decode())
-                found = re.search(pattern, self.lines[-1])
-                if found:
-                    return found.group(1)
-        raise AssertionError(self.output)
+            while True:
+                for line in self.lines[self._seen :]:
+                    self._seen += 1
+                    found = re.search(pattern, line)
+                    if found:
+                        return found.group(1)
+                if self._reading.done():
+                    raise AssertionError(self.output)
+                self._more.clear()
+                await self._more.wait()
 
     async def ends(self) -> int:
         """Its exit code, when it has ended by itself."""
         async with asyncio.timeout(30):
-            output, _ = await self.process.communicate()
-        self.lines += output.decode().splitlines(keepends=True)
-        assert self.process.returncode is not None
-        return self.process.returncode
+            await self._reading
+            return await self.process.wait()
 
-    def kill_all(self) -> None:
+    async def kill_all(self) -> None:
         """Kill the server and all its workers, as a machine out of memory would."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        await self._reading
+        await self.process.wait()
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.lines.append(line.decode("utf-8", "replace"))
+            self._more.set()
+        self._more.set()
 
 
 @asynccontextmanager
@@ -99,5 +114,4 @@ async def spawned(command: list[str], environment: Mapping[str, str]) -> AsyncIt
     try:
         yield server
     finally:
-        server.kill_all()
-        await process.communicate()
+        await server.kill_all()

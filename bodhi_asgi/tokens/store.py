@@ -60,7 +60,7 @@ async def change(tx: Transaction, token_id: str, at: datetime, **values: Any) ->
 
 async def touch(tx: Transaction, token_id: str, at: datetime, unless_since: datetime) -> None:
     """Note a use, unless one is noted that is recent enough."""
-    stale = or_(TOKENS.c.last_used_at.is_(None), TOKENS.c.last_used_at < unless_since)
+    stale = or_(TOKENS.c.last_used_at.is_(None), TOKENS.c.last_used_at <= unless_since)
     await tx.execute(update(TOKENS).where(TOKENS.c.id == token_id, stale).values(last_used_at=at))
 
 

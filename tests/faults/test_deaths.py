@@ -123,7 +123,7 @@ async def test_no_engine_outlives_a_host_that_is_killed(host: Host, root: Path) 
             client.post("/bodhi/v1/chat/completions", json=chat("m1", "poison: sleep 1 a b c d e f g h i j k"))
         )
         await becomes_true(lambda: set(announced(root)) == {"m0", "m1"}, within_s=20)
-        process.kill_all()
+        await process.kill_all()
         with pytest.raises(httpx2.HTTPError):
             await stream
         await becomes_true(lambda: not announced(root), within_s=10)
