@@ -4,6 +4,7 @@ A request that was under way when an engine died and had yielded nothing is trie
 engine alone is quarantined. Once text was delivered nothing is repeated: the stream ends with EngineLost.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from bodhi_asgi.engine.process.quarantine import Quarantine
 from bodhi_asgi.engine.process.supervisor import State, Supervisor
 from bodhi_asgi.engine.types import EngineStats, ModelFacts, ModelSpec, Work
 from bodhi_asgi.messages import Delta
+
+STATS_S: Final = 2.0
+"""For an answer to a question that nobody's request hangs on: an idle engine is not watched."""
 
 MOST_TRIES: Final = 6
 """A request that never even came to its turn is sent anew so often, whatever the engines die of meanwhile."""
@@ -120,13 +124,14 @@ class ProcessEngine:
         raise EngineLost("the engine ended again and again before this request had its turn; try again later")
 
     async def stats(self) -> EngineStats:
-        """A snapshot of the whole engine, all its hosts included; zeros while there is none."""
+        """A snapshot of the whole engine, all its hosts included; zeros while there is none, or none that answers."""
         live = self._supervisor.live
         if live is None:
             return EngineStats()
         try:
-            return from_plain(EngineStats, (await live.ask("stats"))["stats"])
-        except ConnectionLost:
+            async with asyncio.timeout(STATS_S):
+                return from_plain(EngineStats, (await live.ask("stats"))["stats"])
+        except (ConnectionLost, TimeoutError):
             return EngineStats()
 
     async def aclose(self, *, terminate: bool = False) -> None:

@@ -46,8 +46,10 @@ class EngineState:
 
     @property
     def summary(self) -> str:
-        """One word for health: ``ok`` while nothing is amiss, otherwise the state."""
-        return "ok" if self.state in ("idle", "ready") else self.state
+        """For health: ``ok`` while nothing is amiss, otherwise the state, and the reason where one is known."""
+        if self.state in ("idle", "ready"):
+            return "ok"
+        return f"{self.state}: {self.reason}" if self.reason else self.state
 
 
 class EnginePool:

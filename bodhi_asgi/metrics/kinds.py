@@ -67,6 +67,10 @@ class Gauge(Meter):
         """The value as it is now."""
         self._values[self.key(labels, self._values)] = value  # type: ignore[arg-type]
 
+    def clear(self) -> None:
+        """Forget every value: what is measured anew each time may have fewer labels than the last time."""
+        self._values.clear()
+
     def series(self) -> Iterator[tuple[Labels, float]]:
         """Label values and the value."""
         yield from tuple(self._values.items())

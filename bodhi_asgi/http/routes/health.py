@@ -49,7 +49,10 @@ async def info(call: Call) -> Response:
 async def metrics(call: Call) -> Response:
     """The meters as Prometheus reads them."""
     meters = call.services.meters
-    for model, stats in (await call.services.engines.stats()).items():
+    engines = await call.services.engines.stats()
+    meters.engine_running.clear()
+    meters.engine_waiting.clear()
+    for model, stats in engines.items():
         meters.engine_running.set(stats.running, model=model)
         meters.engine_waiting.set(stats.waiting, model=model)
     return Response(render(meters), media_type=CONTENT_TYPE)
