@@ -58,7 +58,7 @@ def _refusal(spec: ModelSpec, needed: int, budget: int, others: dict[str, int]) 
     beside = f", and {_gib(sum(others.values()))} of it are taken by {', '.join(sorted(others))}" if others else ""
     return ModelLoadFailed(
         f"the model '{spec.name}' needs about {_gib(needed)} of memory; "
-        f"engines may take {_gib(budget)} together{beside}",
+        f"engines may take {_gib(budget)} together{beside}; lower engine.n_ctx or raise engine.memory_bytes",
         retry_after_s=RETRY_S if others else None,
         needed_bytes=needed,
         budget_bytes=budget,
