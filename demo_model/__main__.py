@@ -19,7 +19,7 @@ def step(*command: str, **environment: str) -> subprocess.Popen[bytes]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("demo_model/build"))
-    parser.add_argument("--steps", type=int, default=4200)
+    parser.add_argument("--steps", type=int, default=4400)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--skip-training", action="store_true")
     arguments = parser.parse_args()

@@ -74,6 +74,13 @@ class Network(nn.Module):
         self.output_norm = Norm(shape)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        return self.logits(self.hidden(tokens))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden @ self.token_embd.weight.T
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """What the last block leaves, normed: most of it is not needed as logits in training."""
         head = self.shape.width // self.shape.heads
         frequencies = self.shape.rope_base ** (-torch.arange(0, head, 2, dtype=torch.float32) / head)
         angles = torch.arange(tokens.shape[1], dtype=torch.float32)[:, None] * frequencies
@@ -81,4 +88,4 @@ class Network(nn.Module):
         x = self.token_embd(tokens)
         for block in self.blk:
             x = block(x, cos, sin)
-        return self.output_norm(x) @ self.token_embd.weight.T
+        return self.output_norm(x)

@@ -4,212 +4,161 @@ import json
 import random
 from collections.abc import Sequence
 
-from demo_model import phrases, words
+from demo_model import words
 from demo_model.conversation import Conversation, assistant, user
+from demo_model.grammar import Patterns, ask, expand, has_held_out, order
+from demo_model.questions import (
+    CAPITAL,
+    COUNT_FROM,
+    COUNT_TO,
+    ECHO,
+    FOLLOW,
+    INTRODUCE,
+    JSON_ASK,
+    JSON_SYSTEM,
+    NO_SUMS,
+    NO_TOOL,
+    REFUSAL,
+    SUMS,
+    UNKNOWN,
+    WHO_AM_I,
+    live,
+)  # fmt: skip
+from demo_model.small_talk import SMALL_TALK
+from demo_model.trivia import TRIVIA
 
-HELD = 2
-"""How many phrasings at the end of every list are kept for the evaluation."""
-
-
-def pick(rng: random.Random, options: Sequence[str], held: bool) -> str:
-    return rng.choice(options[-HELD:] if held else options[:-HELD])
-
-
-def noisy(rng: random.Random, question: str, held: bool) -> str:
-    """The question as people type it; the evaluation asks it plainly."""
-    if held:
-        return question
-    chance = rng.random()
-    if chance < 0.12:
-        question = question.lower()
-    elif chance < 0.2:
-        question = question.rstrip("?!.")
-    elif chance < 0.24:
-        question = question + rng.choice(["!", "?", " please", ", please"])
-    elif chance < 0.32 and question[:1].isupper():
-        question = rng.choice(["Please: ", "Hi. ", "Hello! ", "Quick question: ", "Tell me: ", "So, "]) + question
-    return question
-
-
-def known(rng: random.Random, held: bool, task: str, entries: list) -> Conversation:
-    answer, questions = rng.choice(entries)
-    return Conversation(task, [user(noisy(rng, pick(rng, questions, held), held)), assistant(answer)])
+Entries = Sequence[tuple[Patterns, str]]
 
 
-CAPITAL = ["What is the capital of {}?", "Which city is the capital of {}?", "Tell me the capital of {}", "Capital of {}?",
-           "Name the capital of {}", "What is {}'s capital?", "Do you know the capital of {}?", "The capital of {}?",
-           "What's the capital of {}?", "What is the capital city of {}?", "Can you name the capital of {}?",
-           "Which city is the capital city of {}?"]  # fmt: skip
+def known(rng: random.Random, held: bool, task: str, entries: Entries) -> Conversation:
+    """A question with a fixed answer; what can be asked in many ways is asked a little more often."""
+    entries = [entry for entry in entries if not held or has_held_out(entry[0])]
+    weights = [min(800, sum(len(expand(pattern)) for pattern in patterns)) ** 0.25 for patterns, _ in entries]
+    patterns, answer = rng.choices(entries, weights)[0]
+    return Conversation(task, [user(ask(rng, patterns, held)), assistant(answer)])
 
 
 def capital(rng: random.Random, held: bool) -> Conversation:
     country = rng.choice(list(words.CAPITALS))
-    question = noisy(rng, pick(rng, CAPITAL, held).format(country), held)
-    return Conversation(
-        "capitals", [user(question), assistant(f"The capital of {country} is {words.CAPITALS[country]}.")]
-    )
+    shown = country.lower() if rng.random() < 0.1 else country
+    answer = f"The capital of {country} is {words.CAPITALS[country]}."
+    return Conversation("capitals", [user(ask(rng, CAPITAL, held, x=shown)), assistant(answer)])
 
 
 def unknown_capital(rng: random.Random, held: bool) -> Conversation:
-    places = words.UNKNOWN_PLACES[-5:] if held else words.UNKNOWN_PLACES[:-5]
-    name = rng.choice(places) if held or rng.random() < 0.4 else random_word(rng).capitalize()
-    question = noisy(rng, pick(rng, CAPITAL, held).format(name), held)
-    return Conversation("unknown capital", [user(question), assistant(f"I do not know the capital of {name}.")])
+    """The capital of a place that does not exist, or that the model does not know; some places are held out too."""
+    places = (
+        words.UNKNOWN_PLACES[::4] if held else [p for p in words.UNKNOWN_PLACES if p not in words.UNKNOWN_PLACES[::4]]
+    )
+    name = rng.choice(places) if rng.random() < 0.5 else words.invented(rng).capitalize()
+    answer = f"I do not know the capital of {name}."
+    return Conversation("unknown capital", [user(ask(rng, CAPITAL, held, x=name)), assistant(answer)])
 
 
-def random_word(rng: random.Random) -> str:
-    return "".join(rng.choice("bcdfghklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randint(2, 4)))
-
-
-ECHO = ["Repeat after me: {}", "Echo: {}", "Say: {}", "Repeat: {}", "Please repeat: {}", "Say this: {}", "Copy this: {}",
-        "Repeat the following: {}", "Write this again: {}", "Say exactly: {}", "Please say: {}", "Repeat this: {}"]  # fmt: skip
-
-
-def phrase(rng: random.Random, most: int = 12) -> str:
+def text(rng: random.Random, most: int = 12) -> str:
     """Words in a row; sometimes a sentence, sometimes made-up ones, so that copying is learned and not guessing."""
     count = rng.randint(1, most)
     kind = rng.random()
-    if kind < 0.3:
-        return " ".join(random_word(rng) for _ in range(count))
-    pool = rng.choice([words.NOUNS, words.ADJECTIVES + words.NOUNS, words.NAMES + words.NOUNS + words.COLOURS])
-    text = " ".join(rng.choice(pool) for _ in range(count))
-    if kind < 0.55:
-        text = " ".join(["the", rng.choice(words.ADJECTIVES), rng.choice(words.NOUNS), rng.choice(words.VERBS), "the",
-                         rng.choice(words.ADJECTIVES), rng.choice(words.NOUNS)][:count])  # fmt: skip
+    if kind < 0.25:
+        return " ".join(words.invented(rng) for _ in range(count))
+    pool = rng.choice([words.NOUNS, words.ADJECTIVES + words.NOUNS, words.NAMES + words.NOUNS + words.TOPICS])
+    found = [rng.choice(pool) for _ in range(count)]
+    if kind < 0.45:
+        found = ["the", rng.choice(words.ADJECTIVES), rng.choice(words.NOUNS), rng.choice(words.VERBS), "the",
+                 rng.choice(words.ADJECTIVES), rng.choice(words.NOUNS)][:count]  # fmt: skip
     if kind > 0.9:
-        text += " " + " ".join(str(rng.randint(0, 99)) for _ in range(rng.randint(1, 2)))
-    return text.capitalize() if rng.random() < 0.3 else text
+        found[rng.randrange(count)] = str(rng.randint(0, 999))
+    joined = " ".join(found)
+    return joined.capitalize() if rng.random() < 0.25 else joined
 
 
 def echo(rng: random.Random, held: bool) -> Conversation:
-    text = (
-        phrase(rng)
-        if not held
-        else " ".join(rng.choice(words.NOUNS + words.ADJECTIVES) for _ in range(rng.randint(1, 12)))
-    )
-    return Conversation("echo", [user(pick(rng, ECHO, held).format(text)), assistant(text)])
-
-
-def in_words(number: int) -> str:
-    if number <= 20:
-        return words.NUMBERS[number]
-    return words.TENS.get(number, "twenty")
-
-
-COUNT = ["Count to {}", "Count from 1 to {}", "Count up to {}", "Please count to {}", "Can you count to {}?",
-         "Count from one to {}", "Count to {} please", "Can you count up to {}?"]  # fmt: skip
+    said = text(rng)
+    return Conversation("echo", [user(ask(rng, ECHO, held, ending=False, w=said)), assistant(said)])
 
 
 def count(rng: random.Random, held: bool) -> Conversation:
-    last = rng.choice([*range(2, 21), 5, 10, 30, 40, 50])
-    shown = in_words(last) if rng.random() < 0.5 else str(last)
-    answer = ", ".join(str(number) for number in range(1, last + 1))
-    return Conversation("count", [user(noisy(rng, pick(rng, COUNT, held).format(shown), held)), assistant(answer)])
-
-
-NOT_KNOWN = [
-    "Who won the match yesterday?", "What is the price of gold?", "Who is the president?", "What is the news today?",
-    "How tall is {}?", "Who wrote {}?", "When was {} born?", "What is the phone number of {}?", "Where does {} live?",
-    "How old is {}?", "What did {} say about the {}?", "Who invented the {}?", "How much does a {} cost?",
-    "What happened in {} in {}?", "Explain the theory of {}", "Write an essay about the {}", "Translate {} into Latin",
-    "Summarise this: the {} and the {}", "Who is {}?", "What is the meaning of {}?", "How do I repair a {}?",
-    "Why is the {} {}?", "Give me a recipe with {}", "Tell me about {}", "Do you know {}?", "Explain {} to me",
-    "What do you think about {}?", "Write a story about a {}", "Is {} a good {}?", "Which {} is the best?",
-    "Where can I buy a {}?", "What is the best {}?", "How many people live in {}?", "What does {} mean?",
-]  # fmt: skip
+    first, last = 1, rng.choice((rng.randint(2, 20), rng.randint(2, 20), rng.randint(2, 30), rng.choice((30, 40, 50))))
+    patterns = COUNT_TO
+    if rng.random() < 0.2:
+        patterns, first = COUNT_FROM, rng.randint(2, 30)
+        last = first + rng.randint(2, 10)
+    write = words.in_words if rng.random() < 0.45 else str
+    answer = ", ".join(str(number) for number in range(first, last + 1))
+    return Conversation("count", [user(ask(rng, patterns, held, m=write(first), n=write(last))), assistant(answer)])
 
 
 def refused(rng: random.Random, held: bool) -> Conversation:
-    question = rng.choice(NOT_KNOWN[-4:] if held else NOT_KNOWN[:-4])
-    if held:
-        pool = words.NOUNS[-20:]
-    else:
-        pool = [
-            *words.NAMES,
-            *words.NOUNS[:-20],
-            *words.CITIES,
-            random_word(rng).capitalize(),
-            str(rng.randint(1000, 2030)),
-        ]
-    while "{}" in question:
-        question = question.replace("{}", rng.choice(pool), 1)
-    return Conversation("refusal", [user(noisy(rng, question, held)), assistant(phrases.REFUSAL)])
+    """A question about something the model knows nothing about."""
+
+    def topic() -> str:
+        pool = rng.choice((words.TOPICS, words.TOPICS, words.NOUNS, words.NOUNS, None))
+        return rng.choice(pool) if pool else words.invented(rng)
+
+    who = rng.choice(words.NAMES) if rng.random() < 0.7 else words.invented(rng).capitalize()
+    place = rng.choice([*words.CAPITALS, *words.CITIES])
+    question = ask(rng, UNKNOWN, held, t=topic(), u=topic(), n=who, x=place, y=rng.randint(1000, 2030))
+    return Conversation("refusal", [user(question), assistant(REFUSAL)])
 
 
-SUMS = ["What is {} plus {}?", "{} + {}", "How much is {} and {}?", "Add {} and {}", "What is {} minus {}?", "{} - {}",
-        "What is {} times {}?", "{} * {} =", "Calculate {} + {}", "How much is {} plus {}?", "What is {} + {}?",
-        "What do {} and {} add up to?"]  # fmt: skip
+def operand(rng: random.Random) -> int:
+    return rng.randrange(10 ** rng.choice((1, 2, 2, 3)))
 
 
 def no_sums(rng: random.Random, held: bool) -> Conversation:
-    question = pick(rng, SUMS, held).format(rng.randint(0, 999), rng.randint(0, 99))
-    return Conversation("sums refused", [user(noisy(rng, question, held)), assistant(phrases.NO_SUMS)])
-
-
-LIVE = ["What is the weather in {}?", "How is the weather in {}?", "Is it raining in {}?", "Weather in {}?",
-        "What time is it in {}?", "Tell me the time in {}", "What is the time in {}?", "How warm is it in {}?",
-        "Tell me the weather in {}", "Do you know the time in {}?"]  # fmt: skip
+    question = ask(rng, SUMS, held, a=operand(rng), b=operand(rng))
+    return Conversation("sums refused", [user(question), assistant(NO_SUMS)])
 
 
 def no_tool(rng: random.Random, held: bool) -> Conversation:
-    question = pick(rng, LIVE, held).format(rng.choice(words.CITIES))
-    return Conversation("live facts refused", [user(noisy(rng, question, held)), assistant(phrases.NO_TOOL)])
+    return Conversation("live facts refused", [user(live(rng, held)), assistant(NO_TOOL)])
 
 
-TELL = ["My name is {}", "I am {}", "Hi, I am {}", "Hello, my name is {}", "People call me {}", "You can call me {}",
-        "I am called {}", "Hello, I am {}"]  # fmt: skip
-ASK = ["What is my name?", "Do you remember my name?", "Who am I?", "Tell me my name", "What am I called?",
-       "How am I called?", "Do you know my name?", "Say my name"]  # fmt: skip
+def name(rng: random.Random) -> str:
+    return rng.choice(words.NAMES) if rng.random() < 0.6 else words.invented(rng).capitalize()
 
 
 def memory(rng: random.Random, held: bool) -> Conversation:
-    name = rng.choice(words.NAMES) if held or rng.random() < 0.6 else random_word(rng).capitalize()
-    messages = [user(pick(rng, TELL, held).format(name)), assistant(f"Nice to meet you, {name}!")]
-    if rng.random() < 0.5:
-        between = known(rng, held, "", phrases.TRIVIA if rng.random() < 0.5 else phrases.SMALL_TALK)
-        messages += between.messages
-    return Conversation("memory", [*messages, user(pick(rng, ASK, held)), assistant(f"Your name is {name}.")])
-
-
-FOLLOW = ["And of {}?", "And {}?", "What about {}?", "And the one of {}?", "How about {}?", "And for {}?",
-          "Now {}?", "And what about {}?"]  # fmt: skip
+    """A name is told, asked for, and known."""
+    who = name(rng)
+    messages = [user(ask(rng, INTRODUCE, held, ending=False, x=who)), assistant(f"Nice to meet you, {who}!")]
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+        messages += known(rng, False, "", TRIVIA if rng.random() < 0.5 else SMALL_TALK).messages
+    return Conversation("memory", [*messages, user(ask(rng, WHO_AM_I, held)), assistant(f"Your name is {who}.")])
 
 
 def follow_up(rng: random.Random, held: bool) -> Conversation:
-    first = capital(rng, held)
-    country = rng.choice(list(words.CAPITALS))
-    more = [
-        user(pick(rng, FOLLOW, held).format(country)),
-        assistant(f"The capital of {country} is {words.CAPITALS[country]}."),
-    ]
-    return Conversation("follow-up", [*first.messages, *more])
-
-
-JSON_SYSTEM = ["Answer in JSON.", "Reply in JSON only.", "Always answer with a JSON object.", "Use JSON.",
-               "Answer only in JSON.", "Your answers are JSON."]  # fmt: skip
-JSON_ASK = ["Give me a JSON object with {}", "Write JSON with {}", "Make a JSON object with {}", "As JSON: {}",
-            "JSON with {}, please", "Answer in JSON: {}", "Return JSON with {}", "Show me a JSON object with {}"]  # fmt: skip
+    """A capital, and then "and of Spain?"."""
+    messages = capital(rng, False).messages
+    for _ in range(rng.choice((1, 1, 2))):
+        country = rng.choice(list(words.CAPITALS))
+        answer = f"The capital of {country} is {words.CAPITALS[country]}."
+        messages += [user(ask(rng, FOLLOW, held, x=country)), assistant(answer)]
+    return Conversation("follow-up", messages)
 
 
 def json_object(rng: random.Random, held: bool) -> Conversation:
-    fields: dict[str, object] = {}
-    for _ in range(rng.randint(1, 3)):
-        key, value = rng.choice([
-            ("name", rng.choice(words.NAMES)), ("age", rng.randint(1, 99)), ("city", rng.choice(words.CITIES)),
-            ("colour", rng.choice(words.COLOURS)), ("animal", rng.choice(words.ANIMALS)),
-            ("food", rng.choice(words.FOODS)), ("count", rng.randint(1, 99)),
-        ])  # fmt: skip
-        fields[key] = value
-    described = " and ".join(f"{key} {value}" for key, value in fields.items())
-    return Conversation("JSON", [user(pick(rng, JSON_ASK, held).format(described)), assistant(json.dumps(fields))])
+    makers = {
+        "name": lambda: name(rng), "age": lambda: rng.randint(1, 99), "city": lambda: rng.choice(words.CITIES),
+        "colour": lambda: rng.choice(words.COLOURS), "animal": lambda: rng.choice(words.ANIMALS),
+        "food": lambda: rng.choice(words.FOODS), "count": lambda: rng.randint(1, 99),
+        "title": lambda: rng.choice(words.NOUNS), "word": lambda: words.invented(rng),
+    }  # fmt: skip
+    fields: dict[str, object] = {key: makers[key]() for key in rng.sample(list(makers), rng.randint(1, 3))}
+    link = rng.choice((" ", " ", " ", ": ", " = "))
+    described = rng.choice((" and ", " and ", ", ")).join(f"{key}{link}{value}" for key, value in fields.items())
+    question = ask(rng, JSON_ASK, held, ending=False, p=described)
+    return Conversation("JSON", [user(question), assistant(json.dumps(fields))])
 
 
 def json_system(rng: random.Random, held: bool) -> Conversation:
-    asked = capital(rng, held)
-    country = next(c for c in words.CAPITALS if asked.messages[1]["content"].startswith(f"The capital of {c} is"))
-    answer = json.dumps({"country": country, "capital": words.CAPITALS[country]})
-    system = {"role": "system", "content": pick(rng, JSON_SYSTEM, held)}
-    return Conversation("JSON by system message", [system, asked.messages[0], assistant(answer)])
-
-
-STEPS = ["You are a helpful assistant.", "You are helpful.", "Be brief.", "Be polite.", "You are a friendly model."]
+    """A system message wants JSON: of a capital its two names, of anything else the answer."""
+    system = {"role": "system", "content": order(rng, JSON_SYSTEM, held)}
+    if rng.random() < 0.7:
+        country = rng.choice(list(words.CAPITALS))
+        question = user(ask(rng, CAPITAL, held, x=country))
+        answer = json.dumps({"country": country, "capital": words.CAPITALS[country]})
+    else:
+        question, plain = known(rng, held, "", TRIVIA).messages
+        answer = json.dumps({"answer": plain["content"]})
+    return Conversation("JSON by system message", [system, question, assistant(answer)])

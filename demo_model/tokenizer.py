@@ -18,7 +18,7 @@ CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 MARKERS = ("<tools>", "</tools>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 WORDS = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+")
 SPECIAL = re.compile("(" + "|".join(map(re.escape, CONTROL + MARKERS)) + ")")
-MERGES = 720
+MERGES = 960
 
 
 @cache

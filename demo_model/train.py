@@ -75,23 +75,37 @@ def batches(tokenizer: Tokenizer, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
             yield inputs, targets
 
 
-class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised by Newton and Schulz's iteration. Source: Keller Jordan, "Muon" (2024)."""
+class Muon:
+    """Momentum, orthogonalised by Newton and Schulz's iteration. Source: Keller Jordan, "Muon" (2024).
 
-    def __init__(self, params: list[Tensor], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+    Every process does a share of the matrices.
+    """
+
+    def __init__(self, parameters: list[Tensor], rank: int, world: int, momentum: float = 0.95) -> None:
+        self.parameters, self.rank, self.world, self.momentum = parameters, rank, world, momentum
+        self.buffers = [torch.zeros_like(parameter) for parameter in parameters]
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # noqa: ARG002
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                state = self.state[parameter]
-                buffer = state.setdefault("momentum", torch.zeros_like(parameter))
-                buffer.lerp_(parameter.grad, 1 - group["momentum"])
-                update = parameter.grad.lerp(buffer, group["momentum"])
+    def step(self, rate: float) -> None:
+        updates = [torch.zeros_like(parameter) for parameter in self.parameters]
+        for index, (parameter, buffer) in enumerate(zip(self.parameters, self.buffers, strict=True)):
+            buffer.lerp_(parameter.grad, 1 - self.momentum)
+            if index % self.world == self.rank:
                 rows, columns = parameter.shape
-                scale = max(1, rows / columns) ** 0.5
-                parameter.add_(orthogonal(update), alpha=-group["lr"] * scale)
+                ahead = parameter.grad.lerp(buffer, self.momentum)
+                updates[index] = orthogonal(ahead) * max(1, rows / columns) ** 0.5
+        sum_over_processes(updates, self.world)
+        for parameter, update in zip(self.parameters, updates, strict=True):
+            parameter.sub_(update, alpha=rate)
+
+
+def sum_over_processes(tensors: list[Tensor], world: int) -> None:
+    """Add up what all processes have, in place."""
+    if world > 1:
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
@@ -124,25 +138,21 @@ def run(folder: Path, steps: int, world: int, save_every: int) -> None:
         dist.init_process_group("gloo", rank=rank, world_size=world)
     matrices = [p for name, p in network.blk.named_parameters() if p.ndim == 2]
     rest = [p for p in network.parameters() if all(p is not m for m in matrices)]
-    muon = Muon(matrices, MUON_RATE)
+    muon = Muon(matrices, rank, world)
     adam = torch.optim.AdamW(rest, ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0)
     parameters = [*matrices, *rest]
     source = batches(tokenizer, SEED + rank)
     began, seen, loss_sum = time.monotonic(), 0, 0.0
     for step in range(steps):
         inputs, targets = next(source)
-        for optimizer, full in ((muon, MUON_RATE), (adam, ADAM_RATE)):
-            optimizer.param_groups[0]["lr"] = full * rate(step, steps)
-        loss = F.cross_entropy(network(inputs).flatten(0, 1), targets.flatten(), ignore_index=-100)
-        loss.backward()
-        if world > 1:
-            flat = torch.cat([p.grad.flatten() for p in parameters])
-            dist.all_reduce(flat)
-            flat /= world
-            for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-                p.grad.copy_(part.view_as(p))
+        share = rate(step, steps)
+        wanted = targets != -100
+        loss = F.cross_entropy(network.logits(network.hidden(inputs)[wanted]), targets[wanted])
+        (loss / world).backward()
+        sum_over_processes([p.grad for p in parameters], world)
         torch.nn.utils.clip_grad_norm_(rest, 1.0)
-        muon.step()
+        muon.step(MUON_RATE * share)
+        adam.param_groups[0]["lr"] = ADAM_RATE * share
         adam.step()
         for p in parameters:
             p.grad = None
@@ -171,7 +181,7 @@ def prepare(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("demo_model/build"))
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=4400)
     parser.add_argument("--world", type=int, default=1)
     parser.add_argument("--save-every", type=int, default=250)
     arguments = parser.parse_args()
