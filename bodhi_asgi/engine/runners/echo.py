@@ -80,7 +80,8 @@ class EchoRunner:
 
     def run(self, plan: StepPlan) -> StepResult:
         for slot in plan.clear:
-            self._cells.pop(slot)
+            # Empty when the slot was given back in the very step that was to begin it.
+            self._cells.pop(slot, None)
         if sum(map(len, self._cells.values())) + plan.tokens > self._n_ctx:
             return StepResult(StepOutcome.NO_CELLS)
         return StepResult(tokens={row.slot: self._next(row) for row in plan.rows if self._compute(row)})
