@@ -11,12 +11,16 @@ from bodhi_asgi.engine.errors import (
     ContextLengthExceeded,
     DeadlineExceeded,
     EngineBusy,
+    EngineLost,
+    EngineStopped,
+    PromptInvalid,
     WorkCancelled,
 )
-from bodhi_asgi.engine.plan import StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.pace import MIN_TOKENS, Pace
+from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.runners.echo import EchoRunner
-from bodhi_asgi.engine.scheduler import Scheduler
-from bodhi_asgi.engine.types import Chunk, ModelSpec
+from bodhi_asgi.engine.scheduler import RETRY_AFTER_S, Scheduler
+from bodhi_asgi.engine.types import Chunk, EngineStats, ModelSpec
 from bodhi_asgi.messages import FinishReason, Sampling
 from tests.engine.support import work
 
@@ -156,6 +160,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert before.slots_used == self.slots or before.waiting >= self.slots - before.slots_used
             assert self.machine.scheduler.stats() == before
             return
+        assert before.waiting < self.queue_limit + self.slots - before.slots_used
         if at_s is not None:
             self.deadlines[work_id] = at_s
         if max_tokens is not None:
@@ -249,3 +254,232 @@ class AnyOrder(RuleBasedStateMachine):
 
 def test_whatever_happens_everything_is_freed_and_every_answer_ends_once_with_its_words_in_order() -> None:
     run_state_machine_as_test(AnyOrder, settings=settings(max_examples=200, stateful_step_count=60))
+
+
+def test_an_engine_whose_queue_holds_nobody_still_takes_who_finds_a_slot() -> None:
+    machine = Machine(slots=2, queue_limit=0, queue_limit_per_owner=0)
+    machine.ask(3, owner="ada")
+    machine.ask(3, owner="ada")
+    with pytest.raises(EngineBusy, match="number 3 in line, and no more than 0 may wait") as refused:
+        machine.ask(3)
+    assert refused.value.retry_after_s == RETRY_AFTER_S
+    machine.finish()
+    assert list(machine.said.values()) == list(machine.asked.values())
+
+
+def test_an_answer_is_given_once_and_counted() -> None:
+    machine = Machine()
+    work_id = machine.ask(5)
+    machine.finish()
+    assert machine.said[work_id] == machine.asked[work_id]
+    assert machine.ends[work_id].finish is FinishReason.STOP
+    stats = machine.scheduler.stats()
+    assert (stats.prompt_tokens, stats.completion_tokens, stats.slots_total) == (5 + MARKS, 5, 2)
+    assert stats.steps == 7, "the prompt with the first word, four more words, the end, and what clears"
+    machine.is_empty()
+
+
+def test_an_answer_ends_at_max_tokens_at_a_stop_string_and_at_the_end_of_the_context() -> None:
+    machine = Machine(n_ctx=16)
+    short = machine.ask(6, max_tokens=2)
+    machine.finish()
+    assert (machine.said[short], machine.ends[short].finish) == ("0.0 0.1", FinishReason.LENGTH)
+    stopped = machine.ask(6, stop=(" 1.3",))
+    machine.finish()
+    assert (machine.said[stopped], machine.ends[stopped].finish) == ("1.0 1.1 1.2", FinishReason.STOP)
+    long = machine.ask(10)
+    machine.finish()
+    assert (machine.said[long], machine.ends[long].finish) == ("2.0 2.1 2.2 2.3", FinishReason.LENGTH)
+    machine.is_empty()
+
+
+def test_a_long_prompt_is_computed_in_pieces_beside_who_speaks() -> None:
+    machine = Machine(n_ctx=128, n_batch=64)
+    machine.ask(8)
+    machine.step()
+    long = machine.ask(40)
+    sizes = []
+    while not machine.said[long]:
+        plan = machine.step(prefill_limit=16)
+        assert plan is not None
+        sizes.append(sorted(len(row.tokens) for row in plan.rows))
+        assert plan.prefill_tokens <= 16
+    assert sizes == [[1, 16], [1, 16], [1, 10]]
+    assert machine.said[machine.open[0]].split() == ["0.0", "0.1", "0.2", "0.3"]
+
+
+def test_a_prompt_that_nobody_waits_beside_fills_the_whole_batch() -> None:
+    machine = Machine(n_ctx=128, n_batch=64)
+    machine.ask(60)
+    plan = machine.step(prefill_limit=16)
+    assert plan is not None
+    assert plan.tokens == 62
+
+
+def test_the_requests_worth_interrupting_are_those_whose_prompts_are_computed() -> None:
+    machine = Machine()
+    machine.ask(8)
+    machine.step()
+    begun = machine.ask(8)
+    plan = machine.scheduler.schedule(512)
+    assert plan is not None
+    assert machine.scheduler.prefilling(plan) == {begun}
+
+
+def test_a_request_that_cannot_begin_is_refused_and_has_no_sampler_to_free() -> None:
+    machine = Machine()
+    asked = work("one two")
+    sequence = machine.scheduler.add(asked, machine.runner.vocabulary.encode(asked.request.prompt))
+    error = PromptInvalid("no such option")
+    assert machine.scheduler.refuse(sequence, error) == [Chunk(asked.id, error=error)]
+    assert machine.scheduler.ended_samplers() == []
+    machine.is_empty()
+
+
+@pytest.mark.parametrize("error", [None, EngineLost("it died")])
+def test_stopping_ends_who_runs_who_waits_and_who_stands_still(error: EngineLost | None) -> None:
+    machine = Machine(slots=1)
+    for _ in range(3):
+        machine.ask(4)
+    machine.step()
+    machine.scheduler.set_paused(machine.open[0], paused=True)
+    machine.step()
+    assert machine.scheduler.stats().waiting == 2
+    machine.hear(machine.scheduler.stop(error))
+    machine.free_samplers()
+    assert len(machine.ends) == 3
+    assert {type(chunk.error) for chunk in machine.ends.values()} == {EngineStopped if error is None else EngineLost}
+    plan = machine.step()
+    assert plan is not None
+    assert (plan.rows, plan.clear) == ((), (0,)), "a step that only clears"
+    machine.is_empty()
+
+
+def test_who_stands_still_gives_way_when_another_has_no_slot_and_goes_on_later() -> None:
+    machine = Machine(slots=1)
+    slow = machine.ask(6)
+    machine.step()
+    machine.step()
+    machine.scheduler.set_paused(slow, paused=True)
+    assert (machine.step(), machine.scheduler.is_idle) == (None, True)
+    quick = machine.ask(3)
+    machine.finish()
+    assert list(machine.ends) == [quick]
+    machine.scheduler.set_paused(slow, paused=False)
+    machine.finish()
+    assert machine.said[slow] == machine.asked[slow]
+    machine.is_empty()
+
+
+def test_who_stands_still_gives_way_when_another_needs_cells() -> None:
+    machine = Machine(slots=2, n_ctx=16)
+    slow = machine.ask(4)
+    machine.step()
+    quick = machine.ask(5)
+    machine.step()
+    machine.scheduler.set_paused(slow, paused=True)
+    machine.finish()
+    assert machine.said[quick] == machine.asked[quick]
+    assert machine.open == [slow]
+    machine.scheduler.set_paused(slow, paused=False)
+    machine.finish()
+    assert machine.said[slow] == machine.asked[slow]
+
+
+def test_who_stands_still_in_line_may_be_passed_in_the_step_that_would_begin_it() -> None:
+    machine = Machine(slots=1)
+    slow, quick = machine.ask(2), machine.ask(2)
+    machine.scheduler.set_paused(slow, paused=True)
+    machine.finish()
+    assert list(machine.ends) == [quick]
+    machine.hear(machine.scheduler.cancel(slow))
+    machine.finish()
+    machine.free_samplers()
+    machine.is_empty()
+
+
+def test_cells_that_run_out_are_taken_from_the_youngest_which_goes_on_where_it_was() -> None:
+    machine = Machine(slots=2, n_ctx=24)
+    old = machine.ask(9)
+    machine.step()
+    young = machine.ask(6)
+    preempted = False
+    while machine.step() is not None:
+        preempted = preempted or machine.scheduler.stats().waiting == 1
+    assert preempted
+    assert list(machine.ends) == [old, young]
+    assert machine.said == machine.asked
+
+
+def test_the_only_one_for_whom_the_cache_has_no_cells_is_told_so() -> None:
+    machine = Machine()
+    work_id = machine.ask(3)
+    machine.step(outcome=StepOutcome.NO_CELLS)
+    error = machine.ends[work_id].error
+    assert isinstance(error, ContextLengthExceeded)
+    assert "the context is used up" in error.message
+    machine.step()
+    machine.is_empty()
+
+
+def test_a_step_that_was_given_up_is_planned_again_as_it_was() -> None:
+    machine = Machine()
+    machine.ask(8)
+    planned = machine.step(outcome=StepOutcome.ABORTED)
+    assert machine.scheduler.stats().steps == 0
+    assert machine.step() == planned
+    machine.finish()
+    assert machine.said == machine.asked
+
+
+def test_what_ended_while_its_step_was_computed_is_skipped() -> None:
+    machine = Machine()
+    gone, left = machine.ask(4), machine.ask(4)
+    plan = machine.scheduler.schedule(512)
+    assert plan is not None
+    result = machine.runner.run(plan)
+    machine.hear(machine.scheduler.cancel(gone))
+    machine.hear(machine.scheduler.apply(plan, result))
+    machine.free_samplers()
+    machine.finish()
+    assert machine.said[gone] == ""
+    assert machine.said[left] == machine.asked[left]
+    machine.is_empty()
+
+
+def test_whom_the_scheduler_does_not_know_it_leaves_alone() -> None:
+    machine = Machine()
+    assert machine.scheduler.cancel("nobody") == []
+    machine.scheduler.set_paused("nobody", paused=True)
+    assert machine.scheduler.expire(1e9) == []
+    assert machine.scheduler.stats() == EngineStats(slots_total=2)
+
+
+def test_a_sequence_that_is_lost_or_a_slot_without_one_is_noticed() -> None:
+    machine = Machine()
+    machine.ask(3)
+    machine.scheduler._queue.pop("")
+    with pytest.raises(AssertionError, match="neither runs nor waits"):
+        machine.scheduler.check()
+    machine.scheduler._slots.take()
+    with pytest.raises(AssertionError, match="a slot without a sequence"):
+        machine.scheduler.check()
+
+
+def test_a_piece_of_a_prompt_is_a_tenth_of_a_seconds_worth() -> None:
+    def step_of(tokens: int) -> StepPlan:
+        return StepPlan((Row(0, 0, 0, (1,) * tokens, wants_token=True), Row(1, 1, 9, (1,), wants_token=True)))
+
+    pace = Pace()
+    assert pace.prefill_limit == MIN_TOKENS
+    pace.measured(step_of(MIN_TOKENS - 1), 1.0)
+    assert pace.prefill_limit == MIN_TOKENS, "a few tokens say nothing"
+    pace.measured(step_of(100), 0.1)
+    assert pace.prefill_limit == 100
+    pace.measured(step_of(100), 0.2)
+    assert pace.prefill_limit == 76, "0.7 of one millisecond and 0.3 of two make 1.3"
+    pace.measured(step_of(100), 1000.0)
+    assert pace.prefill_limit == MIN_TOKENS
+    for _ in range(100):
+        pace.measured(step_of(100), 0.0)
+    assert pace.prefill_limit > 1_000_000, "a clock that did not move divides nothing by zero"
