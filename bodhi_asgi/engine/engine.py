@@ -110,11 +110,9 @@ class ThreadEngine:
     def _has_read(self, engine: EngineLoop, work_id: str, mailbox: Mailbox) -> None:
         with self._guard:
             mailbox.unread -= 1
-            resumes = mailbox.is_paused and mailbox.unread <= UNREAD_LIMIT // 2
-            if resumes:
+            if mailbox.is_paused and mailbox.unread <= UNREAD_LIMIT // 2:
                 mailbox.is_paused = False
-        if resumes:
-            engine.resume(work_id)
+                engine.resume(work_id)
 
     def _deliver(self, chunks: list[Chunk]) -> None:
         """Called in the engine's thread, where a reader that falls behind is noticed in time."""
@@ -122,8 +120,8 @@ class ThreadEngine:
         assert self._engine is not None
         for chunk in chunks:
             mailbox = self._mailboxes.get(chunk.work_id)
-            if mailbox is not None and self._is_full(mailbox) and not chunk.is_final:
-                self._engine.pause(chunk.work_id)
+            if mailbox is not None:
+                self._count(self._engine, chunk, mailbox)
         with self._guard:
             is_first = not self._outbox
             self._outbox += chunks
@@ -142,14 +140,13 @@ class ThreadEngine:
                 if not chunk.is_final:
                     self._engine.cancel(chunk.work_id)
 
-    def _is_full(self, mailbox: Mailbox) -> bool:
-        """Count one more unread chunk; True when it is the one with which to pause."""
+    def _count(self, engine: EngineLoop, chunk: Chunk, mailbox: Mailbox) -> None:
+        """One more is unread. The engine is told under the guard: a pause after its own resume would last for good."""
         with self._guard:
             mailbox.unread += 1
-            if mailbox.is_paused or mailbox.unread < UNREAD_LIMIT:
-                return False
-            mailbox.is_paused = True
-            return True
+            if mailbox.unread >= UNREAD_LIMIT and not mailbox.is_paused and not chunk.is_final:
+                mailbox.is_paused = True
+                engine.pause(chunk.work_id)
 
     def _post(self) -> None:
         for chunk in self._take_outbox():

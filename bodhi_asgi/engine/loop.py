@@ -108,7 +108,7 @@ class EngineLoop:
             self._runner.interrupt()
 
     def pause(self, work_id: str) -> None:
-        """Keep a request from running; it keeps its slot. Thread-safe."""
+        """Keep a request from running; it keeps its slot until another needs it. Thread-safe."""
         self._leave(_Pause(work_id, is_paused=True))
 
     def resume(self, work_id: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bodhi_asgi.engine.engine import UNREAD_LIMIT, ThreadEngine
 from bodhi_asgi.engine.errors import EngineStopped
+from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.types import Chunk
 from bodhi_asgi.errors import NotStarted
 from tests.engine.support import ECHO, becomes_idle, text_of, work
@@ -78,3 +79,31 @@ def test_an_engine_whose_loop_was_closed_ends_its_work() -> None:
 
     asyncio.run(look())
     assert not engine.is_running
+
+
+async def test_a_reader_that_catches_up_while_it_is_being_paused_is_not_left_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The engine is told to pause and to go on by two threads; in the wrong order, the answer would stand still."""
+    pausing, has_caught_up = threading.Event(), threading.Event()
+    pause = EngineLoop.pause
+
+    def dawdle(loop: EngineLoop, work_id: str) -> None:
+        pausing.set()
+        # As long as a thread may well be without its turn.
+        has_caught_up.wait(0.3)
+        pause(loop, work_id)
+
+    monkeypatch.setattr(EngineLoop, "pause", dawdle)
+    engine = ThreadEngine(replace(ECHO, n_ctx=100_000))
+    await engine.start()
+    said: list[str] = []
+    async with asyncio.timeout(10):
+        async for delta in engine.submit(work(TALK)):
+            said.append(delta.text)
+            if len(said) == 1:
+                pausing.wait(5)
+            if len(said) == UNREAD_LIMIT - 2:
+                has_caught_up.set()
+    assert "".join(said) == TALK
+    await engine.aclose()
