@@ -75,9 +75,9 @@ class ProcessEngine:
 
     @property
     def pid(self) -> int | None:
-        """The engine's process id while there is a connection to it."""
+        """The engine's process id while there is a connection to it, unless it lives in another container."""
         live = self._supervisor.live
-        return live.pid if live is not None else None
+        return (live.pid or None) if live is not None else None
 
     async def start(self) -> ModelFacts:
         """Find the engine or start it, and wait until its model stands."""

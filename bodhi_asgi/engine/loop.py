@@ -69,6 +69,8 @@ class EngineLoop:
         self._is_resting = False
         self.has_ended = False
         self.ready: Future[ModelFacts] = Future()
+        # Running, so that whoever stops waiting for it does not cancel it.
+        self.ready.set_running_or_notify_cancel()
 
     @property
     def is_busy(self) -> bool:

@@ -33,6 +33,10 @@ from bodhi_asgi.engine.types import Chunk, ModelFacts, Work
 from bodhi_asgi.errors import TooLarge
 
 HANDSHAKE_S: Final = 4.0
+
+LATE: Final = 1.5
+"""So many times that, and it was this host's event loop that did not answer."""
+
 READ_BYTES: Final = 65_536
 
 log = logging.getLogger(__name__)
@@ -112,6 +116,7 @@ class EngineConnection(asyncio.Protocol):
     def __init__(self, paths: EnginePaths, linger_s: float) -> None:
         loop = asyncio.get_running_loop()
         self.pid = 0
+        """As the kernel numbers it here, which is what signals go by; 0 when it lives in another container."""
         self.launch = ""
         self.facts: asyncio.Future[ModelFacts] = loop.create_future()
         """The model's facts once it stands. Fails with the engine's own error, or with ConnectionLost."""
@@ -128,6 +133,7 @@ class EngineConnection(asyncio.Protocol):
         self._numbers = 0
         self._why = ""
         self._in_order = False
+        self._ear: int | None = None
 
     @classmethod
     async def open(cls, paths: EnginePaths, linger_s: float) -> "EngineConnection":
@@ -138,12 +144,15 @@ class EngineConnection(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_unix_connection(lambda: cls(paths, linger_s), str(paths.socket))
+        asked_at_s = loop.time()
         try:
             async with asyncio.timeout(HANDSHAKE_S):
                 await connection._welcome
         except TimeoutError:
             connection.abort()
-            raise EngineSilent(connection._listener_pid) from None
+            if loop.time() - asked_at_s > HANDSHAKE_S * LATE:
+                raise ConnectionLost("this process's own event loop was held up during the handshake") from None
+            raise EngineSilent(connection.pid) from None
         except BaseException:
             connection.abort()
             raise
@@ -213,9 +222,14 @@ class EngineConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         socket = self._transport.get_extra_info("socket")
-        self._ear = os.dup(socket.fileno())
-        self._listener_pid = peer_pid(socket)
-        if peer_uid(socket) != os.getuid():
+        try:
+            self._ear = os.dup(socket.fileno())
+            self.pid = peer_pid(socket)
+            is_ours = peer_uid(socket) == os.getuid()
+        except OSError as error:
+            self._break(f"the engine's socket cannot be used ({error.strerror})")
+            return
+        if not is_ours:
             self._break("the engine's socket is served by another user")
 
     def data_received(self, data: bytes) -> None:
@@ -245,6 +259,8 @@ class EngineConnection(asyncio.Protocol):
 
     def _hear_what_is_left(self) -> None:
         """Read what the engine said before it died: a write that fails first would lose it, and with it who began."""
+        if self._ear is None:
+            return
         try:
             while not self._why and (data := os.read(self._ear, READ_BYTES)):
                 for message in self._frames.feed(data):
@@ -309,7 +325,7 @@ class EngineConnection(asyncio.Protocol):
         if not self._expected or not proof_holds(message["proof"], self._expected):
             self._break("what serves the engine's socket does not know the secret")
             return
-        self.pid, self.launch = int(message["pid"]), str(message["launch"])
+        self.launch = str(message["launch"])
         self._settle(self._welcome, None)
         self.watch.rouse()
 

@@ -98,6 +98,8 @@ def launch(spec: ModelSpec, paths: EnginePaths) -> Candidate:
     finally:
         os.close(reading)
     exited: Future[int] = Future()
+    # Running, so that whoever stops waiting for it does not cancel it for the others.
+    exited.set_running_or_notify_cancel()
     # A daemon: the host may end before its engine, which other hosts use; the system then takes the child over.
     threading.Thread(
         target=lambda: exited.set_result(process.wait()), name=f"bodhi-engine-{process.pid}", daemon=True

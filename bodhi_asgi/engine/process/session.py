@@ -140,7 +140,7 @@ class Session(asyncio.Protocol):
         self._known = True
         self.linger_s = float(message["linger_s"])
         answer = proof(server.secret, "engine", nonce, self._nonce, server.key)
-        self.send({"op": "welcome", "proof": answer, "pid": os.getpid(), "launch": server.launch})
+        self.send({"op": "welcome", "proof": answer, "launch": server.launch})
         server.joined(self)
 
 

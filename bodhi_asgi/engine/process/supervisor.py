@@ -7,7 +7,6 @@ all end up connected to that one.
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import signal
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from bodhi_asgi.engine.process.breaker import FIRST_BACKOFF_S, Breaker
 from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection, EngineSilent
 from bodhi_asgi.engine.process.election import EXIT_LOST_ELECTION
 from bodhi_asgi.engine.process.launch import Candidate, launch
+from bodhi_asgi.engine.process.peer import send_signal
 from bodhi_asgi.engine.process.runtime import EnginePaths, open_private, spec_key
 from bodhi_asgi.engine.single_flight import SingleFlight
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
@@ -126,10 +126,12 @@ class Supervisor:
         await self._opening.cancel()
         connection, self._live = self._live, None
         if connection is not None:
-            with contextlib.suppress(ConnectionLost, TimeoutError):
-                async with asyncio.timeout(GOODBYE_S):
-                    await self._part(connection, terminate=terminate)
-            connection.abort()
+            try:
+                with contextlib.suppress(ConnectionLost, TimeoutError):
+                    async with asyncio.timeout(GOODBYE_S):
+                        await self._part(connection, terminate=terminate)
+            finally:
+                connection.abort()
             await asyncio.wait([connection.lost])
         if self._reports:
             await asyncio.wait(self._reports)
@@ -139,8 +141,7 @@ class Supervisor:
 
     async def _part(self, connection: EngineConnection, *, terminate: bool) -> None:
         if terminate:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(connection.pid, signal.SIGTERM)
+            send_signal(connection.pid, signal.SIGTERM)
             await asyncio.wait([connection.lost])
             leaving = True
         else:
@@ -248,8 +249,7 @@ class Supervisor:
     def _remove(self, pid: int) -> None:
         """Kill who listens on the socket in our private directory and does not greet: the kernel says it is he."""
         log.error("an engine process is ended", extra={"pid": pid, "reason": "it does not greet"})
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        send_signal(pid, signal.SIGKILL)
 
     def _paths(self) -> EnginePaths:
         return EnginePaths(self._runtime_dir, spec_key(self._spec))

@@ -6,11 +6,11 @@ waits for is not asked, so that an idle host sleeps.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
 import signal
 from typing import TYPE_CHECKING, Final
+
+from bodhi_asgi.engine.process.peer import send_signal
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.process.connection import EngineConnection
@@ -87,6 +87,7 @@ class Watch:
         for number in (signal.SIGABRT, signal.SIGKILL):
             if self._connection.lost.done():
                 return
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._connection.pid, number)
+            send_signal(self._connection.pid, number)
             await asyncio.wait([self._connection.lost], timeout=GRACE_S)
+        # Out of reach, or dying slowly: nobody shall wait for it any more.
+        self._connection.abort()

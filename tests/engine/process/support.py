@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from bodhi_asgi.engine.process.election import take_lock
 from bodhi_asgi.engine.process.runtime import EnginePaths, spec_key
 from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.ids import new_id
-from bodhi_asgi.messages import GenerateRequest, TextPrompt
+from bodhi_asgi.messages import Delta, GenerateRequest, TextPrompt
 
 
 async def wait_until(fact: Callable[[], bool], timeout_s: float = 10.0) -> None:
@@ -52,6 +52,13 @@ LONG = "word " * 600
 def work(text: str = "one two three", *, max_tokens: int | None = None, spec: ModelSpec = ECHO) -> Work:
     """A request under a new id."""
     return Work(new_id(), GenerateRequest(spec.name, TextPrompt(text), max_tokens=max_tokens))
+
+
+async def first_text(deltas: AsyncIterator[Delta]) -> str:
+    """Read on until there is text: an answer that has shown none is begun anew when its engine dies."""
+    while not (text := (await anext(deltas)).text):
+        pass
+    return text
 
 
 async def answer(engine: Engine, asked: Work) -> str:

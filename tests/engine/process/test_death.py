@@ -16,7 +16,7 @@ from bodhi_asgi.engine.process.quarantine import MOST, QUARANTINE_S, Quarantine
 from bodhi_asgi.engine.types import Work
 from bodhi_asgi.messages import GenerateRequest, TextPrompt
 from tests.engine.process.conftest import MakeEngine
-from tests.engine.process.support import ECHO, LONG, POISON, answer, change_engines, work
+from tests.engine.process.support import ECHO, LONG, POISON, answer, change_engines, first_text, work
 from tests.engine.process.wire import Wire, requests_under_way
 
 
@@ -38,7 +38,7 @@ async def test_a_stream_ends_with_engine_lost_and_the_next_request_is_served(
 
     engine = make_engine(ECHO, on_died=on_died)
     async with aclosing(engine.submit(work(LONG))) as deltas:
-        await anext(deltas)
+        await first_text(deltas)
         kill(engine, how)
         async with asyncio.timeout(2):
             await died.wait()

@@ -16,9 +16,21 @@ import uvloop
 
 from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.errors import EngineLost, EngineStopped, ModelLoadFailed
+from bodhi_asgi.engine.process.launch import launch
+from bodhi_asgi.engine.process.runtime import open_private
 from bodhi_asgi.engine.types import EngineStats, ModelFacts, ModelSpec
 from tests.engine.process.conftest import MakeEngine
-from tests.engine.process.support import ECHO, LONG, answer, is_free, paths_of, wait_until, work
+from tests.engine.process.support import (
+    ECHO,
+    LONG,
+    answer,
+    first_text,
+    is_free,
+    nothing_is_left,
+    paths_of,
+    wait_until,
+    work,
+)
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -132,7 +144,7 @@ async def test_a_request_to_end_is_followed_in_order(make_engine: MakeEngine, ru
     await engine.start()
     assert engine.pid is not None
     async with aclosing(engine.submit(work(LONG))) as deltas:
-        await anext(deltas)
+        await first_text(deltas)
         os.kill(engine.pid, signal.SIGTERM)
         async with asyncio.timeout(5):
             with pytest.raises(EngineLost):
@@ -265,3 +277,31 @@ async def test_a_process_engine_that_was_never_used_closes_quietly(runtime_dir: 
     await engine.aclose()
     await engine.aclose()
     assert not runtime_dir.exists()
+
+
+async def test_who_stops_waiting_for_a_process_to_end_leaves_the_wait_to_others(runtime_dir: Path) -> None:
+    open_private(runtime_dir)
+    candidate = launch(ECHO, paths_of(runtime_dir, ECHO))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.wrap_future(candidate.exited), 0.01)
+    candidate.release()
+    async with asyncio.timeout(20):
+        assert await asyncio.wrap_future(candidate.exited) == 0
+    await nothing_is_left(runtime_dir)
+
+
+async def test_a_goodbye_that_is_cancelled_closes_its_connection(make_engine: MakeEngine) -> None:
+    engine = make_engine(ECHO)
+    await engine.start()
+    connection = engine._supervisor.live
+    assert connection is not None
+    os.kill(connection.pid, signal.SIGSTOP)
+    closing = asyncio.ensure_future(engine.aclose())
+    asked = connection._numbers
+    await wait_until(lambda: connection._numbers > asked)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    async with asyncio.timeout(5):
+        await connection.lost
+    os.kill(connection.pid, signal.SIGCONT)

@@ -1,7 +1,11 @@
 """A host faces something else than our engine on the socket: it never trusts it, and it never hangs or breaks."""
 
 import asyncio
+import errno
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +13,10 @@ from typing import Any
 import pytest
 
 from bodhi_asgi import __version__
-from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection
+from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection, EngineSilent
 from bodhi_asgi.engine.process.election import new_secret
 from bodhi_asgi.engine.process.frames import HEADER, FrameReader, encode
+from bodhi_asgi.engine.process.peer import send_signal
 from bodhi_asgi.engine.process.protocol import PROTOCOL_VERSION, proof
 from bodhi_asgi.engine.process.runtime import EnginePaths, open_private
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec, Work
@@ -52,7 +57,7 @@ class Stage:
         self.say(CHALLENGE)
         hello = await self.hear()
         answer = proof(self.secret, "engine", hello["nonce"], "ab", self.key)
-        self.say({"op": "welcome", "proof": answer, "pid": os.getpid(), "launch": "l"})
+        self.say({"op": "welcome", "proof": answer, "launch": "l"})
 
 
 @pytest.fixture
@@ -104,7 +109,7 @@ async def test_the_played_engine_is_accepted_when_it_behaves(serve: Serve) -> No
     [
         ({**CHALLENGE, "protocol": PROTOCOL_VERSION + 1}, "another version"),
         ({**CHALLENGE, "version": "0.0.0"}, "another version"),
-        ({"op": "welcome", "proof": "00", "pid": 1, "launch": "l"}, "does not know the secret"),
+        ({"op": "welcome", "proof": "00", "launch": "l"}, "does not know the secret"),
         ({"op": "refused"}, "refused this process"),
         ({"op": "surprise"}, "malformed"),
         ({"no": "operation"}, "malformed"),
@@ -136,7 +141,7 @@ async def test_an_engine_cannot_send_the_host_s_own_proof_back(serve: Serve) -> 
     async def play(stage: Stage) -> None:
         stage.say(CHALLENGE)
         hello = await stage.hear()
-        stage.say({"op": "welcome", "proof": hello["proof"], "pid": 1, "launch": "l"})
+        stage.say({"op": "welcome", "proof": hello["proof"], "launch": "l"})
         await stage.hear()
 
     with pytest.raises(ConnectionLost, match="does not know the secret"):
@@ -161,6 +166,64 @@ async def test_a_silent_engine_does_not_hold_the_handshake(serve: Serve, monkeyp
     monkeypatch.setattr("bodhi_asgi.engine.process.connection.HANDSHAKE_S", 0.05)
     with pytest.raises(ConnectionLost, match="did not answer"):
         await open_within_seconds(await serve(play))
+
+
+async def test_a_host_whose_own_loop_stood_still_does_not_call_the_engine_silent(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is silent twice is killed, and a healthy engine serves other hosts too."""
+
+    async def play(stage: Stage) -> None:
+        threading.Event().wait(0.3)  # host and played engine share their loop
+        await stage.hear()
+
+    monkeypatch.setattr("bodhi_asgi.engine.process.connection.HANDSHAKE_S", 0.1)
+    with pytest.raises(ConnectionLost, match="own event loop was held up") as lost:
+        await open_within_seconds(await serve(play))
+    assert not isinstance(lost.value, EngineSilent)
+
+
+async def test_whose_process_it_is_is_asked_of_the_kernel(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signals go by it, and an engine in another container knows itself by another number."""
+
+    async def play(stage: Stage) -> None:
+        await stage.shake_hands()
+        await stage.hear()
+
+    paths = await serve(play)
+    ours = await open_within_seconds(paths)
+    assert ours.pid == os.getpid()
+    monkeypatch.setattr("bodhi_asgi.engine.process.connection.peer_pid", lambda _: 0)
+    foreign = await open_within_seconds(paths)
+    assert foreign.pid == 0
+    for connection in (ours, foreign):
+        connection.abort()
+        await connection.lost
+
+
+def test_a_process_that_has_no_number_here_is_sent_nothing() -> None:
+    code = f"from {send_signal.__module__} import send_signal; send_signal(0, 9); print('alive')"
+    # In a session of its own, because a signal to 0 would end everybody in it.
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "alive\n")
+
+
+async def test_a_host_without_descriptors_left_is_told_so_and_not_left_waiting(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def play(stage: Stage) -> None:
+        await stage.shake_hands()
+        await stage.hear()
+
+    paths = await serve(play)
+    monkeypatch.setattr(os, "dup", exhausted)
+    with pytest.raises(ConnectionLost, match="Too many open files"):
+        await open_within_seconds(paths)
 
 
 async def test_a_handshake_that_is_cancelled_closes_its_connection(serve: Serve) -> None:

@@ -14,7 +14,7 @@ from bodhi_asgi.engine.errors import EngineLost, ModelDown, ModelLoadFailed, Req
 from bodhi_asgi.engine.process import watch
 from bodhi_asgi.engine.process.breaker import DEATHS, FIRST_REST_S, LAST_REST_S, WITHIN_S, Breaker
 from tests.engine.process.conftest import MakeEngine
-from tests.engine.process.support import ECHO, LONG, POISON, answer, change_engines, wait_until, work
+from tests.engine.process.support import ECHO, LONG, POISON, answer, change_engines, first_text, wait_until, work
 from tests.engine.process.test_death import kill
 
 
@@ -31,7 +31,7 @@ async def test_a_stopped_engine_is_ended_within_ten_seconds_and_the_next_request
     reasons: list[str] = []
     engine = make_engine(ECHO, on_died=reasons.append)
     async with aclosing(engine.submit(work(LONG))) as deltas:
-        await anext(deltas)
+        await first_text(deltas)
         kill(engine, signal.SIGSTOP)
         async with asyncio.timeout(10):
             with pytest.raises(EngineLost):
