@@ -2,8 +2,8 @@
 
 Every step gives each running sequence its one token first, then fills the batch with pieces of waiting prompts, so
 that a long prompt never stops the others for longer than one piece. When cells run out, the youngest sequence gives
-its own back and waits again; when slots run out, so does the youngest of the owner who has most, until shares are even.
-Everything that is added ends in exactly one final chunk.
+its own back and waits again; when the next in turn finds no place, so does the youngest of the owner who has most,
+until shares are even. Everything that is added ends in exactly one final chunk.
 """
 
 from collections import Counter
@@ -47,7 +47,7 @@ class Scheduler:
         self._queue_limit_per_owner = queue_limit_per_owner
         self._queue: FairQueue[Sequence] = FairQueue()
         self._slots = SlotTable(slots, n_ctx)
-        self._running: list[Sequence] = []  # oldest first
+        self._running: list[Sequence] = []  # who was let in first stands first, whenever he came
         self._parked: list[Sequence] = []  # paused, and without slot and cells, because others needed them
         self._sequences: dict[str, Sequence] = {}
         self._next_number = 0
@@ -66,8 +66,12 @@ class Scheduler:
         return sequence
 
     def _refuse_when_full(self, owner: str) -> None:
-        waiting, own = len(self._queue), self._queue.waiting(owner)
+        waiting = len(self._queue)
         free = self._slots.slots_total - self._slots.slots_used
+        if waiting < free:
+            return
+        # Who does not read his answers would otherwise leave any number of them behind, one place after the other.
+        own = self._queue.waiting(owner) + sum(sequence.work.owner == owner for sequence in self._parked)
         if waiting >= self._queue_limit + free:
             limit = f"no more than {self._queue_limit} may wait"
         elif owner and own >= self._queue_limit_per_owner + free:

@@ -20,7 +20,7 @@ class ModelSpec:
 
     ``n_ctx`` is the context shared by all slots, in tokens (0: the model's own, at most 8,192); ``n_batch`` the most
     tokens of a step; ``slots`` the most sequences at once; ``threads`` 0 means one less than the cores this process
-    may use; ``memory_bytes`` is what all engines beside this one may take together (0: four fifths of what there is).
+    may use; ``memory_bytes`` is what this engine and all others may take together (0: four fifths of what there is).
     """
 
     name: str

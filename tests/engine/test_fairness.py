@@ -138,6 +138,38 @@ def test_one_owner_cannot_fill_the_queue_of_all() -> None:
     assert refused.value.retry_after_s
 
 
+def test_answers_that_their_owner_does_not_read_count_as_his_in_line() -> None:
+    machine = Machine(slots=1, queue_limit_per_owner=2)
+    unread = []
+    for _ in range(3):
+        unread.append(machine.ask("ann"))
+        machine.step()
+        machine.scheduler.set_paused(unread[-1], paused=True)
+    with pytest.raises(EngineBusy, match="as 2 of yours do"):
+        machine.ask("ann")
+    machine.ask("bob")
+    for one in unread:
+        machine.scheduler.set_paused(one, paused=False)
+    machine.finish()
+    assert len(machine.ended) == 4
+
+
+def test_who_finds_a_slot_is_taken_whatever_he_has_left_unread() -> None:
+    machine = Machine(slots=2, queue_limit_per_owner=0)
+    unread = [machine.ask("ann"), machine.ask("ann")]
+    machine.step()
+    for one in unread:
+        machine.scheduler.set_paused(one, paused=True)
+    others = [machine.ask("", "a") for _ in range(2)]
+    while not {*others} <= {*machine.ended}:
+        machine.step()
+    machine.ask("ann")
+    for one in unread:
+        machine.scheduler.set_paused(one, paused=False)
+    machine.finish()
+    assert len(machine.ended) == 5
+
+
 def test_the_host_may_fill_the_queue() -> None:
     machine = Machine(slots=1, queue_limit=8, queue_limit_per_owner=4)
     for _ in range(9):
