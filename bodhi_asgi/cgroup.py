@@ -23,7 +23,12 @@ class MemoryLimit:
 
 
 def memory_limit(proc: Path = PROC) -> MemoryLimit | None:
-    """The group with the least room for memory, or None when there is no limit."""
+    """The group with the least room for memory at this moment, or None when there is no limit."""
+    return min(memory_limits(proc), key=lambda limit: limit.limit_bytes - limit.used_bytes, default=None)
+
+
+def memory_limits(proc: Path = PROC) -> list[MemoryLimit]:
+    """Of every group that has one, innermost first."""
     found = []
     for directory in groups("memory", proc):
         for limit_name, usage_name, cached_name in (
@@ -34,7 +39,7 @@ def memory_limit(proc: Path = PROC) -> MemoryLimit | None:
             if limit is not None and limit < UNLIMITED_BYTES:
                 used = (_number(directory / usage_name) or 0) - _stat(directory / "memory.stat", cached_name)
                 found.append(MemoryLimit(limit, max(0, used)))
-    return min(found, key=lambda limit: limit.limit_bytes - limit.used_bytes, default=None)
+    return found
 
 
 def cpu_quota(proc: Path = PROC) -> float | None:
@@ -76,7 +81,7 @@ def _mounts(controller: str, proc: Path) -> Iterator[tuple[str, Path, Path]]:
     """Hierarchy (empty for version 2), the part of it that is mounted, and where."""
     for line in _text(proc / "self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
-        fields, (kind, _, options) = before.split(), after.split()[:3]
+        fields, (kind, _, options) = before.split(), after.split(" ")[:3]  # what is mounted may be an empty word
         if kind == "cgroup2":
             yield "", Path(fields[3]), Path(fields[4])
         elif kind == "cgroup" and controller in options.split(","):

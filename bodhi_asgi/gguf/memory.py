@@ -25,8 +25,6 @@ def cache_bytes(header: GgufHeader, tokens: int) -> int | None:
     per_head = header.number("attention.key_length", width // heads)
     per_head += header.number("attention.value_length", width // heads)
     kv_heads = header.metadata.get(f"{header.architecture}.attention.head_count_kv")
-    if isinstance(kv_heads, Array):
-        all_heads = sum(int(value) for value in kv_heads.values)
-    else:
-        all_heads = layers * header.number("attention.head_count_kv", heads)
+    each = [value for value in kv_heads.values if isinstance(value, int)] if isinstance(kv_heads, Array) else []
+    all_heads = sum(each) if each else layers * header.number("attention.head_count_kv", heads)
     return tokens * all_heads * per_head * CACHE_BYTES_PER_VALUE

@@ -80,7 +80,7 @@ class GgufHeader:
         """A whole number under ``<architecture>.key``; of one per layer, the largest."""
         found = self.metadata.get(f"{self.architecture}.{key}")
         if isinstance(found, Array):
-            return max((int(value) for value in found.values), default=default)
+            return max((int(value) for value in found.values if isinstance(value, int)), default=default)
         return int(found) if isinstance(found, int) else default
 
 

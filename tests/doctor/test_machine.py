@@ -13,6 +13,7 @@ from bodhi_asgi.doctor.processor import features_of_build, features_of_machine, 
 from bodhi_asgi.doctor.python import about, minors_tested
 from bodhi_asgi.doctor.sizes import duration, size
 from bodhi_asgi.engine.memory import ModelMemory
+from bodhi_asgi.engine.process.reservation import default_budget
 from tests.doctor.support import examined, only, settings
 
 MB = 1000 * 1000
@@ -48,6 +49,24 @@ def test_the_tightest_limit_between_our_group_and_the_root_counts(tmp_path: Path
     where = proc(tmp_path, "0::/app/web", V2)
     assert memory_limit(where) == MemoryLimit(500 * MB, 200 * MB)
     assert cpu_quota(where) == 1.5
+
+
+def test_the_budget_is_taken_of_the_smallest_limit_and_not_of_the_fullest(tmp_path: Path) -> None:
+    files = {
+        "mnt/app/memory.max": f"{500 * MB}",
+        "mnt/app/memory.current": f"{490 * MB}",
+        "mnt/app/web/memory.max": f"{100 * MB}",
+    }
+    write(tmp_path, files)
+    where = proc(tmp_path, "0::/app/web", V2)
+    assert memory_limit(where) == MemoryLimit(500 * MB, 490 * MB)
+    assert default_budget(where) == 80 * MB
+
+
+def test_a_mount_of_nothing_does_not_confuse_what_follows_it(tmp_path: Path) -> None:
+    write(tmp_path, {"mnt/memory.max": f"{256 * MB}"})
+    where = proc(tmp_path, "0::/", f"30 23 0:25 / /empty rw - tmpfs  rw\n31 23 0:25 / /empty rw - tmpfs  rw\n{V2}")
+    assert memory_limit(where) == MemoryLimit(256 * MB, 0)
 
 
 def test_the_first_version_of_control_groups_is_read_too(tmp_path: Path) -> None:

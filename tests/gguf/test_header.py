@@ -1,5 +1,6 @@
 """Headers of model files: read in every form, refused where they contradict themselves, sized up."""
 
+import math
 import random
 import struct
 from collections.abc import Callable
@@ -241,6 +242,15 @@ def test_the_cache_counts_each_layers_own_heads() -> None:
     pairs = [pair(f"llama.{key}", INT, struct.pack("<I", value)) for key, value in numbers.items()]
     heads = pair("llama.attention.head_count_kv", ARRAY, struct.pack("<IQ3I", INT, 3, 4, 1, 1))
     assert cache_bytes(parse_header(file([NAMED, *pairs, heads])), 10) == 10 * (4 + 1 + 1) * (16 + 16) * 2
+
+
+def test_counts_that_are_no_whole_numbers_are_as_if_they_were_not_there() -> None:
+    numbers = {"block_count": 3, "attention.head_count": 4, "embedding_length": 64}
+    pairs = [pair(f"llama.{key}", INT, struct.pack("<I", value)) for key, value in numbers.items()]
+    heads = pair("llama.attention.head_count_kv", ARRAY, struct.pack("<IQ2f", 6, 2, math.nan, math.inf))
+    header = parse_header(file([NAMED, *pairs, heads]))
+    assert header.number("attention.head_count_kv", 7) == 7
+    assert cache_bytes(header, 10) == 10 * 3 * 4 * (16 + 16) * 2
 
 
 def test_the_parts_of_a_model_are_found_and_missed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bodhi_asgi.cgroup import memory_limit
+from bodhi_asgi.cgroup import PROC, memory_limits
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import model_memory
 from bodhi_asgi.engine.process.election import take_lock
@@ -26,11 +26,10 @@ RETRY_S: Final = 10.0
 GIB: Final = 1024**3
 
 
-def default_budget() -> int:
+def default_budget(proc: Path = PROC) -> int:
     """Bytes that engines may take together where nothing else is set."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = memory_limit()
-    return int(DEFAULT_SHARE * (machine if limit is None else min(machine, limit.limit_bytes)))
+    return int(DEFAULT_SHARE * min([machine, *(limit.limit_bytes for limit in memory_limits(proc))]))
 
 
 def needed_bytes(spec: ModelSpec) -> int:
