@@ -26,6 +26,7 @@ from bodhi_asgi.engine.process.protocol import PROTOCOL_VERSION, error_to_plain
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.process.session import Session
 from bodhi_asgi.engine.process.traffic import Traffic
+from bodhi_asgi.engine.runner import make_runner
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec, Work
 from bodhi_asgi.errors import BodhiError
 
@@ -99,14 +100,17 @@ class EngineProcess:
         finally:
             for task in tasks:
                 task.cancel()
-        for path in (self._paths.socket, self._paths.ready, self._paths.secret):
+        for path in (self._paths.socket, self._paths.secret):
             path.unlink(missing_ok=True)
         server.close()
         for session in list(self._sessions):
             if code == 0:
                 session.send({"op": "leaving"})
             session.close()
-        return code if await self._stop_engine() else EXIT_STOP_HUNG
+        has_stopped = await self._stop_engine()
+        # Last, because the reservation in it counts until the memory is free.
+        self._paths.ready.unlink(missing_ok=True)
+        return code if has_stopped else EXIT_STOP_HUNG
 
     async def _stop_engine(self) -> bool:
         """Whether the engine loop came to its end; a call that hangs inside the engine keeps it from that."""
@@ -139,16 +143,18 @@ class EngineProcess:
     async def _load(self) -> None:
         try:
             await asyncio.to_thread(reservation.reserve, self._paths, self._spec, self._reserve)
-            traffic = self._traffic = Traffic(self._spec, failed=lambda: self._end(EXIT_LOOP_FAILED))
+            # Beside the event loop, which answers hosts while a large library is read from a slow disk.
+            runner = await asyncio.to_thread(make_runner, self._spec)
+            traffic = self._traffic = Traffic(self._spec, runner, failed=lambda: self._end(EXIT_LOOP_FAILED))
             traffic.engine.start()
             facts = await asyncio.wrap_future(traffic.engine.ready)
+            self._announce(facts)
         except BodhiError as error:
             self._fail(error)
         except Exception as error:
             log.exception("the model could not be loaded")
             self._fail(ModelLoadFailed(f"the model '{self._spec.name}' could not be loaded: {type(error).__name__}"))
         else:
-            self._announce(facts)
             self._tell({"op": "facts", "facts": facts})
 
     def _fail(self, error: BodhiError) -> None:

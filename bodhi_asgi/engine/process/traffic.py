@@ -15,7 +15,7 @@ from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.process.admission import Admission
 from bodhi_asgi.engine.process.protocol import CREDITS, Row, chunk_frames, chunk_to_row
 from bodhi_asgi.engine.process.session import Session
-from bodhi_asgi.engine.runner import make_runner
+from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.types import Chunk, ModelSpec, Work
 
 FRAME_PAUSE_S: Final = 0.001
@@ -46,9 +46,9 @@ class Traffic:
     hosts that is a death like any other.
     """
 
-    def __init__(self, spec: ModelSpec, *, failed: Callable[[], None]) -> None:
+    def __init__(self, spec: ModelSpec, runner: Runner, *, failed: Callable[[], None]) -> None:
         self._failed = failed
-        self.engine: Final = EngineLoop(make_runner(spec), spec, self._deliver)
+        self.engine: Final = EngineLoop(runner, spec, self._deliver)
         self._loop = asyncio.get_running_loop()
         self._admission = Admission(self._admit)
         self._patience: asyncio.TimerHandle | None = None
