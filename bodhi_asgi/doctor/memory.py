@@ -6,7 +6,7 @@ context, which all slots share. What a step computes with comes on top and is sm
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from bodhi_asgi.doctor.models import model_files
 from bodhi_asgi.doctor.sizes import size
 from bodhi_asgi.doctor.types import Finding, failed, ok, skipped, warning
 from bodhi_asgi.engine.memory import ModelMemory
+from bodhi_asgi.engine.process.reservation import default_budget
 
 CHECK: Final = "memory"
 MEMINFO: Final = Path("/proc/meminfo")
@@ -25,7 +26,7 @@ LITTLE_BYTES: Final = 256 * 1000 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """``most_bytes`` is what could ever be ours, ``now_bytes`` what is free at this moment (None: unknown)."""
+    """``most_bytes`` is what engines may ever take, ``now_bytes`` what is free at this moment (None: unknown)."""
 
     most_bytes: int
     now_bytes: int | None
@@ -37,8 +38,12 @@ def examine(case: Case) -> list[Finding]:
     room, machine = about_machine(_total(), _available(), memory_limit())
     if case.settings is None:
         return [machine, skipped(CHECK, "the settings cannot be read, so the models are not known", subject="models")]
-    if case.config.engine.runner != "llama":
+    engine = case.config.engine
+    if engine.runner != "llama":
         return [machine]
+    if not engine.n_gpu_layers:
+        # What engines reserve from: a model beyond it is refused, whatever else is free.
+        room = replace(room, most_bytes=min(room.most_bytes, engine.memory_bytes or default_budget()))
     findings = [
         about_model(file.name, file.memory, room) for file in model_files(case.config) if file.memory is not None
     ]
@@ -96,9 +101,9 @@ def about_model(name: str, model: ModelMemory, room: Room) -> Finding:
         "kv_bytes": cache,
         "context_tokens": model.context_tokens,
     }
-    advice = "Set engine.n_ctx lower, use a smaller model or a smaller quantisation, or give the machine more memory."
+    advice = "Set engine.n_ctx lower, use a smaller model or quantisation, or give engines more (engine.memory_bytes)."
     if needed > room.most_bytes:
-        told = f"{found}; {size(room.most_bytes)} is all there can be"
+        told = f"{found}; {size(room.most_bytes)} is all that engines may take"
         return failed(CHECK, told, advice, subject=name, **facts)
     if room.now_bytes is not None and needed > room.now_bytes:
         told = f"{found}; {size(room.now_bytes)} is free at this moment"
@@ -114,7 +119,7 @@ def about_all(findings: list[Finding], room: Room) -> list[Finding]:
     return [
         warning(
             CHECK,
-            f"all {len(findings)} models together need about {size(needed)}, of {size(room.most_bytes)} there are",
+            f"all {len(findings)} models together need about {size(needed)}, of {size(room.most_bytes)} they may take",
             "Offer fewer models, or smaller ones: each stays loaded once it has been used.",
             subject="all models",
             needed_bytes=needed,

@@ -76,6 +76,13 @@ async def test_a_model_that_lacks_a_part_is_a_failure(tmp_path: Path) -> None:
     assert (found.status, "split-00002-of-00002.gguf" in found.found) == ("failed", True)
 
 
+async def test_a_model_beyond_what_engines_may_take_has_failed_however_much_is_free(tmp_path: Path) -> None:
+    config = settings(tmp_path, engine={**LLAMA, "memory_bytes": 1_000_000})
+    found = only(await examined(config), "memory", "demo")
+    assert (found.status, "1.0 MB is all that engines may take" in found.found) == ("failed", True)
+    assert "engine.memory_bytes" in found.advice
+
+
 async def test_the_memory_of_a_context_grows_with_its_tokens(tmp_path: Path) -> None:
     small = only(await examined(settings(tmp_path, engine={**LLAMA, "n_ctx": 1024})), "memory", "demo")
     large = only(await examined(settings(tmp_path, engine={**LLAMA, "n_ctx": 4096})), "memory", "demo")
