@@ -70,7 +70,7 @@ async def revoke(call: Call) -> Response:
 
 def _number(call: Call, name: str, default: int) -> int:
     text = call.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE))):
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE)) and int(text) <= MAX_PAGE):
         raise Invalid(f"'{name}' is {text[:40]!r}: a whole number up to {MAX_PAGE} is accepted", param=name)
     return int(text)
 
