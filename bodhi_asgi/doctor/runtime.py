@@ -1,6 +1,5 @@
 """The private directory where hosts and engines meet, and the engines that are there: running, silent, or left over."""
 
-import fcntl
 import json
 import os
 import socket
@@ -13,6 +12,7 @@ from bodhi_asgi import __version__
 from bodhi_asgi.doctor.case import Case, blocking
 from bodhi_asgi.doctor.places import mode_of, standing
 from bodhi_asgi.doctor.types import Finding, failed, ok, skipped, warning
+from bodhi_asgi.engine.process.election import is_held
 from bodhi_asgi.engine.process.runtime import SOCKET_PATH_BYTES, EnginePaths, open_private, runtime_directory
 from bodhi_asgi.errors import ConfigurationInvalid
 
@@ -92,23 +92,9 @@ def engines_in(directory: Path) -> Iterator[Found]:
     """Engines that run there, and the files of those that ended without tidying up."""
     for lock in sorted(directory.glob("*.lock")):
         paths = EnginePaths(directory, lock.stem)
-        is_held = _is_held(lock)
-        if is_held or paths.socket.exists() or paths.ready.exists():
-            yield Found(paths, is_held, is_held and _answers(paths.socket), _facts(paths.ready))
-
-
-def _is_held(lock: Path) -> bool:
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        held = is_held(lock)
+        if held or paths.socket.exists() or paths.ready.exists():
+            yield Found(paths, held, held and _answers(paths.socket), _facts(paths.ready))
 
 
 def _answers(path: Path) -> bool:

@@ -31,6 +31,21 @@ def take_lock(path: Path) -> int | None:
     return descriptor
 
 
+def is_held(path: Path) -> bool:
+    """Whether an engine holds the lock. Looked at as a reader, so that several may look at once."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def new_secret(path: Path) -> bytes:
     """Make the secret of this launch, readable by this user only. It must stand before the socket is bound."""
     secret = secrets.token_bytes(SECRET_BYTES)

@@ -15,7 +15,7 @@ from typing import Final
 from bodhi_asgi.cgroup import PROC, memory_limits
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import model_memory
-from bodhi_asgi.engine.process.election import take_lock
+from bodhi_asgi.engine.process.election import is_held
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.types import ModelSpec
 
@@ -68,7 +68,7 @@ def _others(paths: EnginePaths) -> Iterator[tuple[str, int]]:
     """Model and reserved bytes of every other engine that lives."""
     for ready in paths.directory.glob("*.ready.json"):
         other = EnginePaths(paths.directory, ready.name.removesuffix(".ready.json"))
-        if other.key == paths.key or not _is_held(other.lock):
+        if other.key == paths.key or not is_held(other.lock):
             continue
         try:
             said = json.loads(ready.read_bytes())
@@ -76,14 +76,6 @@ def _others(paths: EnginePaths) -> Iterator[tuple[str, int]]:
             continue  # it has just left
         if said["reserved_bytes"]:
             yield f"'{said['model']}'", int(said["reserved_bytes"])
-
-
-def _is_held(lock: Path) -> bool:
-    descriptor = take_lock(lock)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bodhi_asgi.engine.process.election import EXIT_LOST_ELECTION, announce, listen, new_secret, take_lock
+from bodhi_asgi.engine.process.election import EXIT_LOST_ELECTION, announce, is_held, listen, new_secret, take_lock
 
 HOLDER = """
 import sys
@@ -33,11 +33,15 @@ def test_there_is_one_holder_and_any_death_frees_the_lock(short_dir: Path) -> No
     with holder:
         assert holder.stdout.readline() == "held\n"
         assert take_lock(path) is None
+        assert is_held(path)
         holder.send_signal(signal.SIGKILL)
         holder.wait(10)
+        assert not is_held(path)
         lock = take_lock(path)
         assert lock is not None
         os.close(lock)
+    assert not is_held(short_dir / "never.lock")
+    assert not (short_dir / "never.lock").exists()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
