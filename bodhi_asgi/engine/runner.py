@@ -54,7 +54,7 @@ class Runner(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Stop the step that is being computed, if it can be stopped. Called from any thread."""
+        """Stop the step that is being computed or about to be, if it can be stopped. Called from any thread."""
         ...
 
     def unload(self) -> None:

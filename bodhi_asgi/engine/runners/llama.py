@@ -92,7 +92,6 @@ class LlamaRunner:
         llama_cpp.llama_sampler_free(self._samplers.pop(sampler))
 
     def run(self, plan: StepPlan) -> StepResult:
-        self._is_interrupted = False
         for slot in plan.clear:
             llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
         if not plan.rows:
@@ -100,6 +99,8 @@ class LlamaRunner:
         assert self._batch is not None
         outputs = self._batch.fill(plan)
         code = llama_cpp.llama_decode(self._context, self._batch.native)
+        # After the step and not before it: an interrupt that comes a moment early is meant for the step that follows.
+        self._is_interrupted = False
         if code == DECODED:
             return StepResult(tokens={slot: self._draw(sampler, index) for slot, sampler, index in outputs})
         # Some of the batch may have been computed: take every row back to where it was.
