@@ -14,7 +14,8 @@ from bodhi_asgi.audit import store
 from bodhi_asgi.audit.types import AuditRow, Outcome
 from bodhi_asgi.caller import Caller, Scope
 from bodhi_asgi.clock import Clock
-from bodhi_asgi.db.database import Database, Transaction
+from bodhi_asgi.db.database import Database
+from bodhi_asgi.db.transaction import Transaction
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.types import JSONObject, Page
 

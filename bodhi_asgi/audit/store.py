@@ -6,7 +6,7 @@ from sqlalchemy import func, insert, select
 
 from bodhi_asgi.audit.tables import AUDIT
 from bodhi_asgi.audit.types import AuditRow, Outcome
-from bodhi_asgi.db.database import Row, Transaction
+from bodhi_asgi.db.transaction import Row, Transaction
 
 
 async def last(tx: Transaction) -> AuditRow | None:

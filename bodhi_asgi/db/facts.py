@@ -4,8 +4,8 @@ from typing import Final
 
 from sqlalchemy import Column, String, Table, Text, insert, select
 
-from bodhi_asgi.db.database import Transaction
 from bodhi_asgi.db.tables import metadata
+from bodhi_asgi.db.transaction import Transaction
 from bodhi_asgi.ids import new_id
 
 FACTS: Final = Table(

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from sqlalchemy import func, literal_column, select
 
-from bodhi_asgi.db.database import Database, Transaction
+from bodhi_asgi.db.database import Database
 from bodhi_asgi.db.migrations.runner import MigrationStatus
+from bodhi_asgi.db.transaction import Transaction
 from bodhi_asgi.doctor.case import Case, in_thread
 from bodhi_asgi.doctor.extras import is_installed
 from bodhi_asgi.doctor.permissions import database_file

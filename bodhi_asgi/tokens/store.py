@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, insert, or_, select, update
 
 from bodhi_asgi.caller import Scope
-from bodhi_asgi.db.database import Row, Transaction
+from bodhi_asgi.db.transaction import Row, Transaction
 from bodhi_asgi.tokens.tables import TOKENS
 from bodhi_asgi.tokens.types import Token, TokenStatus
 from bodhi_asgi.tokens.wire import grants_from_wire, grants_to_wire

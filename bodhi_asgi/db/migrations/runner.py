@@ -6,19 +6,22 @@ A migration is a function on alembic's ``Operations``. Alembic is imported only 
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert, inspect, select, text
 
 from bodhi_asgi.db.errors import DatabaseOutdated
 from bodhi_asgi.db.migrations import m0001_first_tables
+from bodhi_asgi.db.transaction import Dialect, Transaction
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
 
-    from bodhi_asgi.db.database import Database
+Reading: TypeAlias = Callable[[], AbstractAsyncContextManager[Transaction]]
+"""Opens a transaction that reads."""
 
 LOCK: Final = 0x626F646869
 """The number of our advisory lock in PostgreSQL: "bodhi" in ASCII."""
@@ -75,16 +78,16 @@ class Migrations:
 
         return cls(run)
 
-    async def status(self, database: "Database") -> list[MigrationStatus]:
+    async def status(self, reading: Reading) -> list[MigrationStatus]:
         """Every migration, in order."""
-        applied = await self._applied(database)
+        applied = await self._applied(reading)
         return [MigrationStatus(step.number, step.name, applied.get(step.number)) for step in MIGRATIONS]
 
-    async def apply(self, database: "Database", mode: Literal["auto", "check", "manual"]) -> None:
+    async def apply(self, reading: Reading, mode: Literal["auto", "check", "manual"]) -> None:
         """Run what is missing (``auto``), refuse when something is (``check``), or do nothing (``manual``)."""
         if mode == "manual":
             return
-        missing = [row for row in await self.status(database) if row.applied_at is None]
+        missing = [row for row in await self.status(reading) if row.applied_at is None]
         if missing and mode == "check":
             names = ", ".join(f"{row.number:04} {row.name}" for row in missing)
             raise DatabaseOutdated(
@@ -94,16 +97,16 @@ class Migrations:
             for step in MIGRATIONS:
                 await self._run(lambda connection, step=step: _upgrade(connection, step))  # type: ignore[misc]
 
-    async def _applied(self, database: "Database") -> dict[int, datetime]:
-        async with database.reading() as transaction:
-            catalogue = _catalogue(database.dialect)
+    async def _applied(self, reading: Reading) -> dict[int, datetime]:
+        async with reading() as transaction:
+            catalogue = _catalogue(transaction.dialect)
             if await transaction.fetch_one(catalogue) is None:
                 return {}
             rows = await transaction.fetch_all(select(RECORDS))
         return {row.number: row.applied_at for row in rows}
 
 
-def _catalogue(dialect: str) -> Any:
+def _catalogue(dialect: Dialect) -> Any:
     """A query for the table of records; no row when there is none."""
     if dialect == "sqlite":
         return select(text("name")).select_from(text("sqlite_master")).where(text(f"name = '{RECORDS.name}'"))

@@ -8,12 +8,10 @@ waits for is not asked, so that an idle host sleeps.
 import asyncio
 import logging
 import signal
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
+from bodhi_asgi.engine.process.frames import Message
 from bodhi_asgi.engine.process.peer import send_signal
-
-if TYPE_CHECKING:
-    from bodhi_asgi.engine.process.connection import EngineConnection
 
 TICK_S: Final = 1.0
 
@@ -38,10 +36,27 @@ GRACE_S: Final = 1.0
 log = logging.getLogger(__name__)
 
 
+class Watched(Protocol):
+    """A connection to an engine, as far as its watch needs to know it."""
+
+    pid: int
+    lost: "asyncio.Future[Any]"
+
+    @property
+    def is_awaited(self) -> bool: ...
+
+    @property
+    def is_loaded(self) -> bool: ...
+
+    async def ask(self, operation: str) -> Message: ...
+
+    def abort(self) -> None: ...
+
+
 class Watch:
     """Watches one connection, from :meth:`rouse` on, for as long as something is awaited of it."""
 
-    def __init__(self, connection: "EngineConnection") -> None:
+    def __init__(self, connection: Watched) -> None:
         self.verdict = ""
         """Why this host ended the engine; empty when it did not."""
         self._connection = connection
