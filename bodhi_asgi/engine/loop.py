@@ -229,7 +229,7 @@ class EngineLoop:
             self._send([Chunk(work.id, error=error)])
             return
         try:
-            self._runner.begin(sequence.number, work.request.sampling)
+            self._runner.begin(sequence.number, work.request, tokens)
         except BodhiError as error:
             self._send(scheduler.refuse(sequence, error))
             return

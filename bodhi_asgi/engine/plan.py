@@ -48,8 +48,21 @@ class StepOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A token that was drawn.
+
+    For a request that asks for them: its natural log probability by the model's own logits, before anything shaped
+    them, and those of the likeliest tokens, likeliest first, as ``(token, logprob)``.
+    """
+
+    token: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
-    """The new token of each slot whose row wanted one."""
+    """What was drawn for each slot whose row wanted a token."""
 
     outcome: StepOutcome = StepOutcome.DONE
-    tokens: dict[int, int] = field(default_factory=dict)
+    drawn: dict[int, Drawn] = field(default_factory=dict)

@@ -3,13 +3,13 @@
 Everything here is called from the engine's own thread, except :meth:`Runner.interrupt`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.errors import MissingDependency
-from bodhi_asgi.messages import Prompt, Sampling
+from bodhi_asgi.messages import GenerateRequest, Prompt
 
 
 class Vocabulary(Protocol):
@@ -41,8 +41,11 @@ class Runner(Protocol):
         """Load the model, giving up when ``is_wanted`` turns false. Raises ModelLoadFailed with the reason."""
         ...
 
-    def begin(self, sampler: int, sampling: Sampling) -> None:
-        """Make a sampler under this number. Raises Invalid for options the model cannot honour."""
+    def begin(self, sampler: int, request: GenerateRequest, prompt: Sequence[int] = ()) -> None:
+        """Make what draws the tokens of one sequence, under this number; ``prompt`` are the tokens before the first.
+
+        Raises Invalid for options the model cannot honour.
+        """
         ...
 
     def end(self, sampler: int) -> None:

@@ -16,7 +16,7 @@ from bodhi_asgi.engine.errors import (
     EngineStopped,
     WorkCancelled,
 )
-from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import Drawn, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.queue import FairQueue
 from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.sequence import Sequence
@@ -152,7 +152,7 @@ class Scheduler:
                 continue
             sequence.computed += len(row.tokens)
             if row.wants_token:
-                chunks.append(self._accept(sequence, result.tokens[row.slot]))
+                chunks.append(self._accept(sequence, result.drawn[row.slot]))
         return [chunk for chunk in chunks if chunk is not None]
 
     def ended_samplers(self) -> list[int]:
@@ -292,8 +292,8 @@ class Scheduler:
 
     # -- endings
 
-    def _accept(self, sequence: Sequence, token: int) -> Chunk | None:
-        chunk = sequence.accept(token, self._vocabulary, self._n_ctx)
+    def _accept(self, sequence: Sequence, drawn: Drawn) -> Chunk | None:
+        chunk = sequence.accept(drawn, self._vocabulary, self._n_ctx)
         if chunk is not None and chunk.is_final:
             self._end(sequence)
         return chunk

@@ -10,7 +10,7 @@ from typing import Final
 from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.errors import BodhiError
-from bodhi_asgi.messages import ChatPrompt, Message, Role, Sampling, TextPrompt
+from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role, Sampling, TextPrompt
 
 TEXTS: Final = (
     "",
@@ -59,14 +59,14 @@ def self_test(runner: Runner) -> None:
 
 
 def _generate(runner: Runner, tokens: list[int]) -> None:
-    runner.begin(SAMPLER, Sampling(temperature=0))
+    runner.begin(SAMPLER, GenerateRequest("", TextPrompt(""), Sampling(temperature=0)), tokens)
     position = 0
     for _ in range(ANSWER_TOKENS):
         result = runner.run(StepPlan((Row(SLOT, SAMPLER, position, tuple(tokens), wants_token=True),)))
         if result.outcome is not StepOutcome.DONE:  # a load that is given up interrupts the step
             break
         position += len(tokens)
-        tokens = [result.tokens[SLOT]]
+        tokens = [result.drawn[SLOT].token]
         runner.vocabulary.piece(tokens[0])
     runner.run(StepPlan((), clear=(SLOT,)))
     runner.end(SAMPLER)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bodhi_asgi.engine.detokenizer import TextStream
-from bodhi_asgi.engine.plan import Row
+from bodhi_asgi.engine.plan import Drawn, Row
 from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.types import Chunk, Work
 from bodhi_asgi.messages import FinishReason, Usage
@@ -56,8 +56,9 @@ class Sequence:
         """Whether the row, planned for this sequence, still begins where the sequence stands."""
         return (row.slot, row.position) == (self.slot, self.computed)
 
-    def accept(self, token: int, vocabulary: Vocabulary, n_ctx: int) -> Chunk | None:
+    def accept(self, drawn: Drawn, vocabulary: Vocabulary, n_ctx: int) -> Chunk | None:
         """Take the token that was drawn: the chunk to deliver, or None when its text has to wait."""
+        token = drawn.token
         if vocabulary.ends(token):
             return self._last(self.text.finish(), FinishReason.STOP)
         self.tokens.append(token)

@@ -7,7 +7,6 @@ from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.types import Chunk
-from bodhi_asgi.messages import Sampling
 from tests.engine.support import ECHO, work
 
 TALK = " ".join(str(number) for number in range(40))
@@ -35,7 +34,7 @@ class Machine:
     def ask(self, owner: str, text: str = TALK) -> str:
         asked = work(text, owner=owner)
         sequence = self.scheduler.add(asked, self.runner.vocabulary.encode(asked.request.prompt))
-        self.runner.begin(sequence.number, Sampling())
+        self.runner.begin(sequence.number, asked.request)
         return asked.id
 
     def step(self) -> StepPlan | None:

@@ -8,7 +8,7 @@ from typing import Any
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan
 from bodhi_asgi.engine.runner import make_runner
-from bodhi_asgi.messages import Sampling, TextPrompt
+from bodhi_asgi.messages import TextPrompt
 from tests.engine.support import LLAMA, becomes_idle, deltas_of, text_of, work
 
 # One step computes all of it: only between the nodes of the graph can it be stopped.
@@ -42,7 +42,7 @@ async def test_a_prefill_is_stopped_in_the_middle_of_its_step() -> None:
 def test_who_interrupts_a_moment_early_interrupts_the_step_that_follows_and_no_other() -> None:
     runner = make_runner(SPEC)
     runner.load(lambda: True)
-    runner.begin(0, Sampling(temperature=0))
+    runner.begin(0, work(LONG).request)
     tokens = tuple(runner.vocabulary.encode(TextPrompt(LONG)))
     plan = StepPlan((Row(0, 0, 0, tokens, wants_token=True),))
     runner.interrupt()

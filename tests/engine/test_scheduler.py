@@ -21,7 +21,7 @@ from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import RETRY_AFTER_S, Scheduler
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelSpec
-from bodhi_asgi.messages import FinishReason, Sampling
+from bodhi_asgi.messages import FinishReason
 from tests.engine.support import work
 
 MARKS: Final = 2
@@ -74,7 +74,7 @@ class Machine:
         tokens = self.runner.vocabulary.encode(asked.request.prompt)
         assert len(tokens) == words + MARKS
         sequence = self.scheduler.add(asked, tokens, deadline_at_s)
-        self.runner.begin(sequence.number, Sampling())
+        self.runner.begin(sequence.number, asked.request)
         self.asked[asked.id] = text
         self.said[asked.id] = ""
         return asked.id

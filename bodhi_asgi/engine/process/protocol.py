@@ -7,6 +7,8 @@ facts, failed, started, chunks, pong, stats, description, leaving, bye``. A chan
 
 import hashlib
 import hmac
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -19,7 +21,7 @@ from bodhi_asgi.engine.types import Chunk, ModelSpec, Work
 from bodhi_asgi.errors import BodhiError, Broken, MissingDependency
 from bodhi_asgi.messages import FinishReason, GenerateRequest, Usage
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
 CREDITS: Final = 32
 """Chunks that may be under way to one reader before its sequence is paused."""
@@ -58,13 +60,14 @@ def work_from_plain(data: object) -> Work:
 
 
 def chunk_to_row(request_id: int, chunk: Chunk) -> Row:
-    """A chunk as ``[id, text]``, ``[id, text, finish, prompt_tokens, completion_tokens]`` or ``[id, text, error]``."""
+    """A chunk as ``[id, text]``, or ``[id, text, rest]`` with the parts that only some chunks have by their names."""
+    rest: Message = {}
     if chunk.error is not None:
-        return [request_id, chunk.text, error_to_plain(chunk.error)]
+        rest["error"] = error_to_plain(chunk.error)
     if chunk.finish is not None:
-        usage = chunk.usage or Usage()
-        return [request_id, chunk.text, chunk.finish, usage.prompt_tokens, usage.completion_tokens]
-    return [request_id, chunk.text]
+        rest["finish"] = chunk.finish
+        rest["usage"] = chunk.usage or Usage()
+    return [request_id, chunk.text, rest] if rest else [request_id, chunk.text]
 
 
 def chunk_frames(rows: list[Row]) -> list[bytes]:
@@ -86,16 +89,18 @@ def chunk_frames(rows: list[Row]) -> list[bytes]:
 
 
 def chunk_from_row(row: Row) -> Chunk:
-    """The reverse of :func:`chunk_to_row`, with the request id as text. Raises ValueError, TypeError, KeyError."""
-    work_id, text = str(row[0]), str(row[1])
-    match len(row):
-        case 2:
-            return Chunk(work_id, text)
-        case 3:
-            return Chunk(work_id, text, error=error_from_plain(row[2]))
-        case 5:
-            return Chunk(work_id, text, FinishReason(row[2]), Usage(int(row[3]), int(row[4])))
-    raise ValueError(f"a chunk of {len(row)} parts")
+    """The reverse of :func:`chunk_to_row`, with the request id as text.
+
+    Raises ValueError, TypeError, KeyError, :class:`~bodhi_asgi.engine.process.plain.PlainInvalid`.
+    """
+    work_id, text, *rest = row
+    return Chunk(str(work_id), str(text), **(_rest_from_plain(*rest) if rest else {}))
+
+
+def _rest_from_plain(data: Message) -> Message:
+    if unknown := data.keys() - _PARTS.keys():
+        raise ValueError(f"a chunk has no {sorted(unknown)}")
+    return {name: _PARTS[name](value) for name, value in data.items()}
 
 
 def error_to_plain(error: BodhiError) -> Message:
@@ -133,3 +138,9 @@ def _errors_by_code() -> dict[str, type[BodhiError]]:
 
 
 _ERRORS: Final = _errors_by_code()
+
+_PARTS: Final[Mapping[str, Callable[[Any], object]]] = {
+    "error": error_from_plain,
+    "finish": FinishReason,
+    "usage": partial(from_plain, Usage),
+}

@@ -5,13 +5,13 @@ the scheduler is an error here and not a strange answer there.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bodhi_asgi.engine.errors import PromptInvalid
-from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import Drawn, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
-from bodhi_asgi.messages import ChatPrompt, Prompt, Role, Sampling
+from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Prompt, Role
 
 DEFAULT_N_CTX: Final = 2048
 PIECES: Final = re.compile(r"\s*\S{1,8}|\s+$")
@@ -72,7 +72,7 @@ class EchoRunner:
     def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:  # noqa: ARG002
         return ModelFacts(n_ctx=self._n_ctx, n_vocab=MAX_VOCABULARY, description="echo")
 
-    def begin(self, sampler: int, sampling: Sampling) -> None:  # noqa: ARG002
+    def begin(self, sampler: int, request: GenerateRequest, prompt: Sequence[int] = ()) -> None:  # noqa: ARG002
         self._samplers.add(sampler)
 
     def end(self, sampler: int) -> None:
@@ -84,7 +84,7 @@ class EchoRunner:
             self._cells.pop(slot, None)
         if sum(map(len, self._cells.values())) + plan.tokens > self._n_ctx:
             return StepResult(StepOutcome.NO_CELLS)
-        return StepResult(tokens={row.slot: self._next(row) for row in plan.rows if self._compute(row)})
+        return StepResult(drawn={row.slot: Drawn(self._next(row)) for row in plan.rows if self._compute(row)})
 
     def interrupt(self) -> None:
         """A step is over before anybody could interrupt it."""

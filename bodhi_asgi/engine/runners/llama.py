@@ -1,4 +1,4 @@
-"""llama.cpp through the low-level bindings: the only file that imports ``llama_cpp``.
+"""llama.cpp through the low-level bindings: only the ``llama…`` files here import ``llama_cpp``.
 
 llama.cpp ends the process on plain misuse, so every call here is one whose arguments were checked before: no more
 tokens than the batch holds, no token drawn from an index without logits, samplers freed before the context and the
@@ -8,7 +8,7 @@ context before the model. Signatures are those of the pinned version; a test gua
 import ctypes
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,15 +16,14 @@ from typing import Any, Final
 import llama_cpp
 import numpy as np
 
-from bodhi_asgi.engine import sampler as steps
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import context_tokens, model_memory
 from bodhi_asgi.engine.plan import StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.runners.llama_draw import Drawer
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.engine.threads import thread_count
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
-from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import Sampling
+from bodhi_asgi.messages import GenerateRequest
 
 log = logging.getLogger("bodhi_asgi.engine.llama")
 
@@ -44,7 +43,7 @@ class LlamaRunner:
         self._context: Any = None
         self._memory: Any = None
         self._vocabulary: LlamaVocabulary | None = None
-        self._samplers: dict[int, Any] = {}
+        self._drawers: dict[int, Drawer] = {}
         self.progress = 0
         self._is_interrupted = False
         # ctypes frees a callback that nobody references, and llama.cpp would call into nothing.
@@ -75,21 +74,11 @@ class LlamaRunner:
             self.unload()
             raise
 
-    def begin(self, sampler: int, sampling: Sampling) -> None:
-        n_vocab = len(self.vocabulary)
-        outside = [token for token, _ in sampling.logit_bias if token >= n_vocab]
-        if outside:
-            raise Invalid(
-                f"'logit_bias' names the token {outside[0]}; this model's tokens end at {n_vocab - 1}",
-                param="logit_bias",
-            )
-        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        for step in steps.chain(sampling):
-            llama_cpp.llama_sampler_chain_add(chain, _native(step, n_vocab))
-        self._samplers[sampler] = chain
+    def begin(self, sampler: int, request: GenerateRequest, prompt: Sequence[int] = ()) -> None:  # noqa: ARG002
+        self._drawers[sampler] = Drawer(self._context, len(self.vocabulary), request)
 
     def end(self, sampler: int) -> None:
-        llama_cpp.llama_sampler_free(self._samplers.pop(sampler))
+        self._drawers.pop(sampler).free()
 
     def run(self, plan: StepPlan) -> StepResult:
         for slot in plan.clear:
@@ -102,7 +91,7 @@ class LlamaRunner:
         # After the step and not before it: an interrupt that comes a moment early is meant for the step that follows.
         self._is_interrupted = False
         if code == DECODED:
-            return StepResult(tokens={slot: self._draw(sampler, index) for slot, sampler, index in outputs})
+            return StepResult(drawn={slot: self._drawers[sampler].draw(index) for slot, sampler, index in outputs})
         # Some of the batch may have been computed: take every row back to where it was.
         for row in plan.rows:
             llama_cpp.llama_memory_seq_rm(self._memory, row.slot, row.position, -1)
@@ -116,9 +105,9 @@ class LlamaRunner:
         self._is_interrupted = True
 
     def unload(self) -> None:
-        for chain in self._samplers.values():
-            llama_cpp.llama_sampler_free(chain)
-        self._samplers.clear()
+        for drawer in self._drawers.values():
+            drawer.free()
+        self._drawers.clear()
         if self._context:
             llama_cpp.llama_free(self._context)
         if self._model:
@@ -129,9 +118,6 @@ class LlamaRunner:
         """Called before each node of the graph is computed; True gives the step up."""
         self.progress += 1
         return self._is_interrupted
-
-    def _draw(self, sampler: int, index: int) -> int:
-        return int(llama_cpp.llama_sampler_sample(self._samplers[sampler], self._context, index))
 
     def _open_context(self) -> ModelFacts:
         threads = thread_count(self._spec.threads)
@@ -212,29 +198,6 @@ def set_fields(struct: Any, **values: Any) -> None:
         if name not in names:
             raise AttributeError(f"{type(struct).__name__} has no field '{name}'")
         setattr(struct, name, value)
-
-
-def _native(step: steps.Step, n_vocab: int) -> Any:
-    match step:
-        case steps.LogitBias(pairs):
-            biases = (llama_cpp.llama_logit_bias * len(pairs))(*pairs)
-            return llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(pairs), biases)
-        case steps.TopK(k):
-            return llama_cpp.llama_sampler_init_top_k(k)
-        case steps.Penalties(last_n, repeat, frequency, presence):
-            return llama_cpp.llama_sampler_init_penalties(n_vocab, last_n, repeat, frequency, presence)
-        case steps.Typical(p):
-            return llama_cpp.llama_sampler_init_typical(p, 1)
-        case steps.TopP(p):
-            return llama_cpp.llama_sampler_init_top_p(p, 1)
-        case steps.MinP(p):
-            return llama_cpp.llama_sampler_init_min_p(p, 1)
-        case steps.Temperature(t):
-            return llama_cpp.llama_sampler_init_temp(t)
-        case steps.Greedy():
-            return llama_cpp.llama_sampler_init_greedy()
-        case steps.Draw(seed):
-            return llama_cpp.llama_sampler_init_dist(seed)
 
 
 def _metadata(model: Any) -> dict[str, str]:

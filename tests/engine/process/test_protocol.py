@@ -144,9 +144,12 @@ def test_a_chunk_arrives_as_it_was_sent(chunk: Chunk) -> None:
     assert chunk_from_row(over_the_wire(chunk_to_row(4, chunk))) == chunk
 
 
-def test_a_row_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError):
-        chunk_from_row([1, "a", "stop", 3])
+@pytest.mark.parametrize(
+    "row", [[1], [1, "a", "stop"], [1, "a", {}, 3], [1, "a", {"mood": "good"}], [1, "a", {"usage": {"tokens": 3}}]]
+)
+def test_a_row_of_another_shape_is_refused(row: list[Any]) -> None:
+    with pytest.raises((ValueError, TypeError, AttributeError, PlainInvalid)):
+        chunk_from_row(row)
 
 
 def every_error() -> list[type[BodhiError]]:

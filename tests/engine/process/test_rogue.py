@@ -96,7 +96,8 @@ async def test_the_played_engine_is_accepted_when_it_behaves(serve: Serve) -> No
         await stage.shake_hands()
         stage.say({"op": "facts", "facts": ModelFacts(256, 512)})
         submit = await stage.hear()
-        stage.say({"op": "chunks", "rows": [[submit["id"], "hi", "stop", 1, 1]]})
+        last = {"finish": "stop", "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+        stage.say({"op": "chunks", "rows": [[submit["id"], "hi", last]]})
 
     connection = await open_within_seconds(await serve(play))
     assert await connection.facts == ModelFacts(256, 512)
@@ -252,8 +253,8 @@ GARBAGE = {
     "unknown operation": encode({"op": "surprise"}),
     "rows of no shape": encode({"op": "chunks", "rows": [[1]]}),
     "rows of nothing": encode({"op": "chunks", "rows": 3}),
-    "an unknown finish": encode({"op": "chunks", "rows": [[1, "", "whim", 0, 0]]}),
-    "an error of no shape": encode({"op": "chunks", "rows": [[1, "", {"code": "x"}]]}),
+    "an unknown finish": encode({"op": "chunks", "rows": [[1, "", {"finish": "whim"}]]}),
+    "an error of no shape": encode({"op": "chunks", "rows": [[1, "", {"error": {"code": "x"}}]]}),
     "facts of no shape": encode({"op": "facts", "facts": {"n_ctx": "many"}}),
     "an id that is no id": encode({"op": "started", "id": [1]}),
 }
