@@ -31,9 +31,10 @@ class BodhiServerBuilder:
         """Where the database, keys and temporary files live; created at start, with mode 0700."""
         return self.setting(data_dir=Path(fspath(path)))
 
-    def model(self, name: str, reference: str | PathLike[str]) -> Self:
-        """Offer the model in the file ``reference`` under ``name``."""
-        models = {**self._settings.get("models", {}), name: fspath(reference)}
+    def model(self, name: str, reference: str | PathLike[str], **tuning: Any) -> Self:
+        """Offer the model in the file ``reference`` under ``name``; ``tuning`` is what differs from ``engine``."""
+        entry = {"path": fspath(reference), **tuning} if tuning else fspath(reference)
+        models = {**self._settings.get("models", {}), name: entry}
         return self.setting(models=models)
 
     def demo(self, enabled: bool) -> Self:

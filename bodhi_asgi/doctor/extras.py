@@ -11,6 +11,7 @@ from bodhi_asgi.doctor.case import Case
 from bodhi_asgi.doctor.types import Finding, failed, ok, skipped
 from bodhi_asgi.models.files import HUB_REFERENCE
 from bodhi_asgi.settings.schema import BodhiServerConfig
+from bodhi_asgi.settings.tuning import path_of
 
 CHECK: Final = "extras"
 
@@ -84,8 +85,8 @@ def needs(config: BodhiServerConfig) -> dict[str, str]:
         found["postgres"] = "database_url needs it"
     by_hub = [
         name
-        for name, reference in config.models.items()
-        if HUB_REFERENCE.fullmatch(reference) and not Path(reference).is_file()
+        for name, entry in config.models.items()
+        if HUB_REFERENCE.fullmatch(path_of(entry)) and not Path(path_of(entry)).is_file()
     ]
     if by_hub:
         found["hub"] = f"the model '{by_hub[0]}' needs it"

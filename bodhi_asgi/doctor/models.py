@@ -14,6 +14,7 @@ from bodhi_asgi.errors import BodhiError, MissingDependency
 from bodhi_asgi.models.files import locate
 from bodhi_asgi.models.service import DEMO
 from bodhi_asgi.settings.schema import BodhiServerConfig
+from bodhi_asgi.settings.tuning import path_of
 
 CHECK: Final = "models"
 
@@ -30,7 +31,7 @@ class ModelFile:
 
 def references(config: BodhiServerConfig) -> dict[str, str]:
     """What is offered, by name; the demo model as long as nothing else has its name."""
-    offered = dict(config.models)
+    offered = {name: path_of(entry) for name, entry in config.models.items()}
     if config.demo:
         offered.setdefault(DEMO, str(DEMO_MODEL_PATH))
     return dict(sorted(offered.items()))

@@ -12,6 +12,35 @@ from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages import Delta, FinishReason, GenerateRequest, Usage
 
 RunnerName: TypeAlias = Literal["llama", "echo", "poison"]
+CacheType: TypeAlias = Literal["f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
+FlashAttention: TypeAlias = Literal["auto", "on", "off"]
+SplitMode: TypeAlias = Literal["layer", "row", "none"]
+RopeScaling: TypeAlias = Literal["model", "none", "linear", "yarn", "longrope"]
+LoadMode: TypeAlias = Literal["auto", "mmap", "read", "mlock"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How llama.cpp keeps and computes a model. A number of 0 leaves the choice to the model or to llama.cpp.
+
+    ``threads_batch`` is for steps that read prompts (0: as many as for others); ``n_ubatch`` is how many tokens are
+    computed at once within a step (0: all of it); ``tensor_split`` the share of each graphics card. A quantised
+    ``cache_type_v`` needs flash attention.
+    """
+
+    n_ubatch: int = 0
+    threads_batch: int = 0
+    cache_type_k: CacheType = "f16"
+    cache_type_v: CacheType = "f16"
+    flash_attention: FlashAttention = "auto"
+    split_mode: SplitMode = "layer"
+    tensor_split: tuple[float, ...] = ()
+    main_gpu: int = 0
+    rope_scaling: RopeScaling = "model"
+    rope_freq_base: float = 0.0
+    rope_freq_scale: float = 0.0
+    yarn_orig_ctx: int = 0
+    load_mode: LoadMode = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +49,8 @@ class ModelSpec:
 
     ``n_ctx`` is the context shared by all slots, in tokens (0: the model's own, at most 8,192); ``n_batch`` the most
     tokens of a step; ``slots`` the most sequences at once; ``threads`` 0 means one less than the cores this process
-    may use; ``memory_bytes`` is what this engine and all others may take together (0: four fifths of what there is).
+    may use; ``memory_bytes`` is what this engine and all others may take together (0: four fifths of what there is);
+    ``keep_alive_s`` how long it stays loaded without work (0: not at all, negative: for good).
     """
 
     name: str
@@ -34,6 +64,8 @@ class ModelSpec:
     queue_limit_per_owner: int = 16
     n_gpu_layers: int = 0
     memory_bytes: int = 0
+    keep_alive_s: float = -1.0
+    tuning: Tuning = Tuning()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from typing import Final
 from bodhi_asgi.cache.types import Cache
 from bodhi_asgi.caller import Caller, ModelForbidden, Scope
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
-from bodhi_asgi.engine.types import ModelSpec, RunnerName
+from bodhi_asgi.engine.types import ModelSpec, RunnerName, Tuning
 from bodhi_asgi.messages import ModelCard, ModelSource
 from bodhi_asgi.models.errors import ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.files import locate
 from bodhi_asgi.settings.sections import EngineSettings
+from bodhi_asgi.settings.tuning import ModelSettings, path_of, tuned
 
 DEMO: Final = "demo"
 
@@ -23,12 +24,15 @@ class ModelService:
     A setting of the name ``demo`` takes the place of the embedded one.
     """
 
-    def __init__(self, *, models: Mapping[str, str], demo: bool, engine: EngineSettings, cache: Cache) -> None:
-        self._engine = engine
+    def __init__(
+        self, *, models: Mapping[str, str | ModelSettings], demo: bool, engine: EngineSettings, cache: Cache
+    ) -> None:
         self._cache = cache
-        self._references = dict(models)
+        self._references = {name: path_of(entry) for name, entry in models.items()}
+        self._engines = {name: tuned(engine, entry) for name, entry in models.items()}
         if demo:
             self._references.setdefault(DEMO, str(DEMO_MODEL_PATH))
+            self._engines.setdefault(DEMO, engine)
 
     async def list(self, caller: Caller) -> list[ModelCard]:
         """The models the caller may know of, by name; those it may not use are marked. Needs ``models:read``."""
@@ -53,21 +57,10 @@ class ModelService:
             raise _not_found(name)
         if not caller.may_use(name):
             raise ModelForbidden(f"the caller has no grant to use the model '{name}'", param="model", model=name)
-        runner: RunnerName = self._engine.runner
+        engine = self._engines[name]
+        runner: RunnerName = engine.runner
         path = await asyncio.to_thread(locate, name, reference) if runner == "llama" else Path(reference)
-        return ModelSpec(
-            name=name,
-            path=str(path),
-            runner=runner,
-            n_ctx=self._engine.n_ctx,
-            n_batch=self._engine.n_batch,
-            slots=self._engine.slots,
-            threads=self._engine.threads,
-            queue_limit=self._engine.queue_limit,
-            queue_limit_per_owner=self._engine.queue_limit_per_caller,
-            n_gpu_layers=self._engine.n_gpu_layers,
-            memory_bytes=self._engine.memory_bytes,
-        )
+        return spec_of(name, str(path), engine)
 
     async def _card(self, caller: Caller, name: str) -> ModelCard:
         reference = self._references[name]
@@ -77,6 +70,39 @@ class ModelService:
             f"models.file_time:{name}", lambda: asyncio.to_thread(_file_time_s, name, reference)
         )
         return ModelCard(id=name, source=source, created=created, usable=caller.may_use(name))
+
+
+def spec_of(name: str, path: str, engine: EngineSettings) -> ModelSpec:
+    """What the engine is told of a model and of how to run it."""
+    return ModelSpec(
+        name=name,
+        path=path,
+        runner=engine.runner,
+        n_ctx=engine.n_ctx,
+        n_batch=engine.n_batch,
+        slots=engine.slots,
+        threads=engine.threads,
+        queue_limit=engine.queue_limit,
+        queue_limit_per_owner=engine.queue_limit_per_caller,
+        n_gpu_layers=engine.n_gpu_layers,
+        memory_bytes=engine.memory_bytes,
+        keep_alive_s=engine.keep_alive_s,
+        tuning=Tuning(
+            n_ubatch=engine.n_ubatch,
+            threads_batch=engine.threads_batch,
+            cache_type_k=engine.cache_type_k,
+            cache_type_v=engine.cache_type_v,
+            flash_attention=engine.flash_attention,
+            split_mode=engine.split_mode,
+            tensor_split=engine.tensor_split,
+            main_gpu=engine.main_gpu,
+            rope_scaling=engine.rope_scaling,
+            rope_freq_base=engine.rope_freq_base,
+            rope_freq_scale=engine.rope_freq_scale,
+            yarn_orig_ctx=engine.yarn_orig_ctx,
+            load_mode=engine.load_mode,
+        ),
+    )
 
 
 def _not_found(name: str) -> ModelNotFound:

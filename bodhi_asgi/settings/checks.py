@@ -4,6 +4,7 @@ Each returns the value or raises ValueError in plain words. None of them touches
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from ipaddress import IPv6Address
@@ -11,6 +12,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import BaseModel
 
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,127}", re.ASCII)
 HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-)){0,126}\.?")
@@ -46,38 +49,77 @@ def data_dir(value: Path) -> Path:
 
 
 def models(value: object) -> object:
-    """Models by name; text is read as a JSON object or as ``name=path,name2=path2``."""
+    """Models by name; text is read as a JSON object or as ``name=path,name2=path2``.
+
+    A model is its path, or a table that has one under ``path``.
+    """
     if isinstance(value, str):
         value = _models_from(value)
     if not isinstance(value, dict):
         return value
-    for name, reference in value.items():
-        if not isinstance(name, str) or not _is_model_name(name):
-            raise ValueError(
-                f"a model cannot be called {_brief(str(name))}: 1 to 128 letters, digits and . : / @ + - _ are "
-                "accepted, with a letter or digit first, without empty or dotted parts between slashes"
-            )
-        if not isinstance(reference, str | PathLike):
-            raise ValueError(f"the model '{name}' needs a path as text")  # noqa: TRY004  # for pydantic
-        text = str(fspath(reference))
-        if not text.strip() or "\0" in text:
-            raise ValueError(f"the model '{name}' has no path")
-        _refuse_placeholder(text)
-    return {name: str(fspath(reference)) for name, reference in value.items()}
+    return {name: _model(name, entry) for name, entry in value.items()}
+
+
+def _model(name: object, entry: object) -> object:
+    if not isinstance(name, str) or not _is_model_name(name):
+        raise ValueError(
+            f"a model cannot be called {_brief(str(name))}: 1 to 128 letters, digits and . : / @ + - _ are "
+            "accepted, with a letter or digit first, without empty or dotted parts between slashes"
+        )
+    if isinstance(entry, dict):
+        return {**entry, "path": _model_path(name, entry.get("path"))}
+    return entry if isinstance(entry, BaseModel) else _model_path(name, entry)
+
+
+def _model_path(name: str, reference: object) -> str:
+    if not isinstance(reference, str | PathLike):
+        raise ValueError(f"the model '{name}' needs a path as text")  # noqa: TRY004  # for pydantic
+    text = str(fspath(reference))
+    if not text.strip() or "\0" in text:
+        raise ValueError(f"the model '{name}' has no path")
+    _refuse_placeholder(text)
+    return text
+
+
+class _Twice(Exception):
+    """A name stands twice in one object."""
 
 
 def _models_from(text: str) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
-        pairs = _json(text, object_pairs_hook=list)
-    else:
-        parts = [item.partition("=") for item in text.split(",") if item.strip()]
-        if not all(separator for _, separator, _ in parts):
-            raise ValueError("name=path,name2=path2 is accepted, or a JSON object")
-        pairs = [(name.strip(), path.strip()) for name, _, path in parts]
+        try:
+            return _json(text, object_pairs_hook=_once)  # type: ignore[no-any-return]
+        except _Twice as twice:
+            raise ValueError(f"'{twice}' is given twice") from None
+    parts = [item.partition("=") for item in text.split(",") if item.strip()]
+    if not all(separator for _, separator, _ in parts):
+        raise ValueError("name=path,name2=path2 is accepted, or a JSON object")
+    try:
+        return _once([(name.strip(), path.strip()) for name, _, path in parts])
+    except _Twice as twice:
+        raise ValueError(f"the model '{twice}' is given twice") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = first_repeated(name for name, _ in pairs)
     if twice is not None:
-        raise ValueError(f"the model '{twice[:60]}' is given twice")
+        raise _Twice(twice[:60])
     return dict(pairs)
+
+
+def shares(value: object) -> object:
+    """Numbers of which none is negative and one is not zero; text is a list separated by commas."""
+    if isinstance(value, str):
+        value = [item.strip() for item in value.split(",") if item.strip()]
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        numbers = tuple(float(item) for item in value if not isinstance(item, bool))
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != len(value) or (numbers and not (min(numbers) >= 0 and 0 < max(numbers) < math.inf)):
+        raise ValueError("shares such as 3,1 are accepted, none of them negative and not all of them 0")
+    return numbers
 
 
 def first_repeated(names: Iterable[str]) -> str | None:

@@ -1,9 +1,11 @@
 """A mapping that stays as it was checked, for settings that are frozen all the way down."""
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+
+V = TypeVar("V")
 
 
-class FrozenDict(dict[str, str]):
+class FrozenDict(dict[str, V]):
     """A ``dict`` whose items cannot change. It can be hashed, copied and pickled."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
@@ -15,5 +17,5 @@ class FrozenDict(dict[str, str]):
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
 
-    def __reduce__(self) -> tuple[type["FrozenDict"], tuple[dict[str, str]]]:
+    def __reduce__(self) -> tuple[type["FrozenDict[V]"], tuple[dict[str, V]]]:
         return FrozenDict, (dict(self),)

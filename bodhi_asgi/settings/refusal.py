@@ -11,8 +11,10 @@ from pydantic.fields import FieldInfo
 
 from bodhi_asgi.errors import ConfigurationInvalid
 from bodhi_asgi.settings.checks import shown
+from bodhi_asgi.settings.tuning import ModelSettings
 
 SHOWN_CHARS: Final = 80
+MODELS: Final = "models"
 KINDS: Final[Mapping[Any, str]] = {
     bool: "true or false",
     int: "a whole number",
@@ -31,11 +33,16 @@ def refusal(
     """The first finding as our own error. ``sources`` tells in words where a value came from, ``known`` all names."""
     fault = error.errors(include_url=False)[0]
     loc = [str(part) for part in fault["loc"]]
+    if fault["type"] == "contradiction":
+        return ConfigurationInvalid(fault["msg"], param=fault["ctx"]["name"])
+    if loc[0] == MODELS and len(loc) > 2:
+        del loc[2]  # whether the entry is a path or a table
+        known = [*known, *(f"{MODELS}.{loc[1]}.{name}" for name in ModelSettings.model_fields)]
     name = ".".join(loc)
     if fault["type"] == "extra_forbidden":
         return unknown(name, known)
     accepted = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else _accepted(model, loc)
-    return wrong_value(name, fault["input"], accepted, sources.get(name))
+    return wrong_value(name, fault["input"], accepted, sources.get(name) or sources.get(loc[0]))
 
 
 def wrong_value(name: str, value: object, accepted: str, source: str | None = None) -> ConfigurationInvalid:
@@ -72,6 +79,8 @@ def _value(value: object) -> str:
 def _accepted(model: type[BaseModel], loc: list[str]) -> str:
     field = model.model_fields[loc[0]]
     kind = field.annotation
+    if loc[0] == MODELS and len(loc) > 2:
+        return _accepted(ModelSettings, loc[2:])
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return _accepted(kind, loc[1:]) if len(loc) > 1 else f"a table is accepted, with {', '.join(kind.model_fields)}"
     return f"{_kinds(kind)}{_range(field)} is accepted"

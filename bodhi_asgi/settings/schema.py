@@ -12,20 +12,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from platformdirs import user_data_dir
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from bodhi_asgi.settings import checks
 from bodhi_asgi.settings.frozen import FrozenDict
 from bodhi_asgi.settings.refusal import refusal, unknown, wrong_value
+from bodhi_asgi.settings.section import Section
 from bodhi_asgi.settings.sections import (
     CacheSettings,
     DatabaseSettings,
     EngineSettings,
     LimitSettings,
-    Section,
     TokenSettings,
 )
 from bodhi_asgi.settings.sources import DELIMITER, PREFIX, from_environment, from_file, variables
+from bodhi_asgi.settings.tuning import ModelEntry, check_together, tuned
 
 Origin: TypeAlias = Literal["argument", "environment", "file", "default"]
 
@@ -64,8 +65,11 @@ class BodhiServerConfig(BaseModel):
         Field(description="Bring the database up to date at start, refuse to start when it is not, or leave it alone."),
     ] = "auto"
     models: Annotated[
-        dict[str, str],
-        Field(description="Models by name: a path to a GGUF file, or owner/repo/file.gguf in the Hugging Face cache."),
+        dict[str, ModelEntry],
+        Field(
+            description="Models by name: a path to a GGUF file, owner/repo/file.gguf in the Hugging Face cache, or a "
+            "table with path and what differs from engine."
+        ),
     ] = FrozenDict()
     demo: Annotated[bool, Field(description="Offer the small embedded model under the name 'demo'.")] = True
     engine: EngineSettings = EngineSettings()
@@ -128,8 +132,14 @@ class BodhiServerConfig(BaseModel):
 
     @field_validator("models")
     @classmethod
-    def _freeze_models(cls, value: dict[str, str]) -> dict[str, str]:
+    def _freeze_models(cls, value: dict[str, ModelEntry]) -> dict[str, ModelEntry]:
         return FrozenDict(value)
+
+    @model_validator(mode="after")
+    def _check_models(self) -> Self:
+        for name, entry in self.models.items():
+            check_together(tuned(self.engine, entry), f"models.{name}")
+        return self
 
     @field_validator("cors_origins", mode="before")
     @classmethod

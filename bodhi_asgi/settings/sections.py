@@ -1,25 +1,12 @@
 """The sections of the configuration: one frozen model per family, a description and a range per field."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
 from bodhi_asgi.settings import checks
-
-
-class Section(BaseModel):
-    """A group of settings. Unknown names are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_bool(cls, value: object) -> object:
-        # No setting of a section is a truth value, and YAML reads "on" and "yes" as one; it must not become a 1.
-        if isinstance(value, bool):
-            raise PydanticCustomError("is_bool", "a truth value")
-        return value
+from bodhi_asgi.settings.section import Section
+from bodhi_asgi.settings.tuning import ModelTuning, check_together
 
 
 class DatabaseSettings(Section):
@@ -40,7 +27,7 @@ class DatabaseSettings(Section):
         return value if value is None else checks.schema_name(value)
 
 
-class EngineSettings(Section):
+class EngineSettings(ModelTuning):
     """How models are run."""
 
     isolation: Annotated[
@@ -51,24 +38,12 @@ class EngineSettings(Section):
         Literal["llama", "echo", "poison"],
         Field(description="What computes the tokens: llama.cpp, or one of the two runners that tests use."),
     ] = "llama"
-    n_ctx: Annotated[
-        int,
-        Field(
-            ge=0, le=1_048_576, description="Tokens of context shared by all slots; 0 takes the model's, at most 8192."
-        ),
-    ] = 0
-    n_batch: Annotated[int, Field(ge=32, le=8192, description="Most tokens computed in one step.")] = 512
-    slots: Annotated[int, Field(ge=1, le=256, description="Most requests that run at the same time.")] = 8
-    threads: Annotated[int, Field(ge=0, le=256, description="Threads of llama.cpp; 0 leaves one core to the host.")] = 0
     queue_limit: Annotated[
         int, Field(ge=0, le=10_000, description="Requests that may wait for a slot; more get 429.")
     ] = 64
     queue_limit_per_caller: Annotated[
         int, Field(ge=0, le=10_000, description="Requests of one caller that may wait for a slot; more get 429.")
     ] = 16
-    n_gpu_layers: Annotated[
-        int, Field(ge=-1, le=1000, description="Layers computed on the GPU, for builds that have one; -1 means all.")
-    ] = 0
     memory_bytes: Annotated[
         int,
         Field(
@@ -86,6 +61,11 @@ class EngineSettings(Section):
     request_timeout_s: Annotated[
         float | None, Field(gt=0, le=86_400, description="Seconds one request may take in all; unset means no limit.")
     ] = 600
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        check_together(self, "engine")
+        return self
 
 
 class LimitSettings(Section):

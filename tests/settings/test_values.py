@@ -50,7 +50,7 @@ def test_every_setting_has_a_description_and_a_variable() -> None:
         ({"engine": {"linger_s": float("inf")}}, "engine.linger_s", "is inf: a number from 0"),
         ({"engine": {"request_timeout_s": 0}}, "engine.request_timeout_s", "a number over 0 to 86400"),
         ({"engine": {"isolation": "fork"}}, "engine.isolation", "'process' or 'thread' is accepted"),
-        ({"engine": "fast"}, "engine", "is 'fast': a table is accepted, with isolation, runner"),
+        ({"engine": "fast"}, "engine", "is 'fast': a table is accepted, with n_ctx, n_batch"),
         ({"engine": [1]}, "engine", "is a list: a table is accepted"),
         ({"engine": {"slotz": 1}}, "engine.slotz", "is no setting; did you mean 'engine.slots'?"),
         ({"slots": 1}, "slots", "is no setting; did you mean 'engine.slots'?"),

@@ -19,7 +19,9 @@ import numpy as np
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import context_tokens, model_memory
 from bodhi_asgi.engine.plan import StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.runners import llama_tuning
 from bodhi_asgi.engine.runners.llama_draw import Drawer
+from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.engine.threads import thread_count
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
@@ -63,7 +65,14 @@ class LlamaRunner:
         _last_error.clear()
         params = llama_cpp.llama_model_default_params()
         progress = llama_cpp.llama_progress_callback(lambda _, __: is_wanted())
-        set_fields(params, n_gpu_layers=self._spec.n_gpu_layers, progress_callback=progress)
+        shares = llama_tuning.tensor_split(self._spec.tuning)
+        set_fields(
+            params,
+            n_gpu_layers=self._spec.n_gpu_layers,
+            tensor_split=shares,
+            progress_callback=progress,
+            **llama_tuning.of_model(self._spec.tuning),
+        )
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             reason = "the load was cancelled" if not is_wanted() else _reason()
@@ -121,18 +130,20 @@ class LlamaRunner:
 
     def _open_context(self) -> ModelFacts:
         threads = thread_count(self._spec.threads)
+        tuning = self._spec.tuning
         params = llama_cpp.llama_context_default_params()
         set_fields(
             params,
             n_ctx=context_tokens(self._spec.n_ctx, llama_cpp.llama_model_n_ctx_train(self._model)),
             n_batch=self._spec.n_batch,
-            n_ubatch=self._spec.n_batch,
+            n_ubatch=tuning.n_ubatch or self._spec.n_batch,
             n_seq_max=self._spec.slots,
             n_threads=threads,
-            n_threads_batch=threads,
+            n_threads_batch=tuning.threads_batch or threads,
             kv_unified=True,
             no_perf=True,
             abort_callback=self._abort_callback,
+            **llama_tuning.of_context(tuning),
         )
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
@@ -189,15 +200,6 @@ class Batch:
                 outputs.append((row.slot, row.sampler, end - 1))
         self.native.n_tokens = end
         return outputs
-
-
-def set_fields(struct: Any, **values: Any) -> None:
-    """Set fields of a parameter struct. ctypes takes unknown names without a word; here they are an error."""
-    names = {name for name, _ in struct._fields_}
-    for name, value in values.items():
-        if name not in names:
-            raise AttributeError(f"{type(struct).__name__} has no field '{name}'")
-        setattr(struct, name, value)
 
 
 def _metadata(model: Any) -> dict[str, str]:
