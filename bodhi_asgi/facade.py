@@ -174,7 +174,7 @@ class Bodhi:
         request: Mapping[str, Any] | ChatCompletionRequest,
         stream: bool | None,
     ) -> ChatCompletion | ChatCompletionStream:
-        call = decode(_with_stream(request, stream), services.chat_limits)
+        call = decode(_with_stream(request, stream), services.limits)
         request_id = new_id()
         created = int(services.clock.now().timestamp())
         if call.stream:

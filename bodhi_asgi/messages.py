@@ -5,7 +5,7 @@ engine's socket as JSON and can be compared in tests.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
@@ -75,13 +75,17 @@ Prompt: TypeAlias = ChatPrompt | TextPrompt
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """What a model is asked for. ``max_tokens`` ``None`` means until the model stops or the context is full."""
+    """What a model is asked for. ``max_tokens`` ``None`` means until the model stops or the context is full.
+
+    ``n`` answers are wanted; the engine is given a request for each of them.
+    """
 
     model: str
     prompt: Prompt
     sampling: Sampling = Sampling()
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +99,36 @@ class Usage:
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer. The last one has ``finish`` and ``usage``; text may come with it."""
+    """A piece of an answer. Its last one has ``finish``; the last one of all has ``usage``; text may come with it.
+
+    ``index`` says which answer it belongs to, where several were asked for.
+    """
 
     text: str = ""
     finish: FinishReason | None = None
     usage: Usage | None = None
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One whole answer."""
+
+    text: str
+    finish: FinishReason
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer."""
+    """Every answer that was asked for, in order."""
 
-    text: str
-    finish: FinishReason
+    answers: tuple[Answer, ...]
     usage: Usage
 
 

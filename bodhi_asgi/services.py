@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +23,12 @@ from bodhi_asgi.engine.pool import EnginePool
 from bodhi_asgi.errors import ConfigurationInvalid, Unavailable
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import EngineDied, ModelLoaded
-from bodhi_asgi.formats.openai_chat.decode import ChatLimits
 from bodhi_asgi.inference.service import InferenceService
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.schema import BodhiServerConfig
 from bodhi_asgi.tokens.service import TokenService
+from bodhi_asgi.wire.limits import RequestLimits
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Services:
     models: ModelService
     engines: EnginePool
     inference: InferenceService
-    chat_limits: ChatLimits
+    limits: RequestLimits
 
 
 def prepare_data_dir(path: Path) -> None:
@@ -113,11 +113,8 @@ async def open_services(
         clock=clock,
         deadline_s=config.engine.request_timeout_s,
     )
-    limits = config.limits
-    chat_limits = ChatLimits(limits.messages, limits.stop_strings, limits.stop_bytes, limits.logit_bias)
-    return Services(
-        config, clock, events, meters, database, audit, tokens, gate, models, engines, inference, chat_limits
-    )
+    limits = RequestLimits(**{field.name: getattr(config.limits, field.name) for field in fields(RequestLimits)})
+    return Services(config, clock, events, meters, database, audit, tokens, gate, models, engines, inference, limits)
 
 
 def _died(events: EventBus, meters: Meters) -> Callable[[str, str], None]:

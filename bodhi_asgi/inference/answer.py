@@ -1,4 +1,4 @@
-"""One answer on its way out: the engine's deltas, counted, and closed exactly once however it ends.
+"""An answer on its way out, or several as one: the engine's deltas, counted, and closed exactly once however it ends.
 
 A class and not a generator, because closing a generator that was never iterated runs none of its clean-up.
 """
@@ -8,6 +8,7 @@ from typing import Self
 
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.errors import BodhiError
+from bodhi_asgi.inference.choices import Choices
 from bodhi_asgi.messages import Delta
 from bodhi_asgi.metrics.meters import Meters
 
@@ -41,7 +42,7 @@ class AnswerStream(AsyncIterator[Delta]):
         else:
             delta = await self._next()
         self._count(delta)
-        if delta.finish is not None:
+        if delta.usage is not None:
             await self.aclose()
         return delta
 
@@ -52,7 +53,7 @@ class AnswerStream(AsyncIterator[Delta]):
         self._closed = True
         self._first = None
         self._meters.generations.inc(1, model=self._model, outcome=self._outcome)
-        if isinstance(self._deltas, AsyncGenerator):
+        if isinstance(self._deltas, AsyncGenerator | Choices):
             await self._deltas.aclose()
 
     async def _next(self) -> Delta:

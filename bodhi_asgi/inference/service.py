@@ -13,7 +13,8 @@ from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.errors import Broken
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.inference.answer import AnswerStream
-from bodhi_asgi.messages import GenerateRequest, Reply
+from bodhi_asgi.inference.choices import Choices, split
+from bodhi_asgi.messages import Answer, FinishReason, GenerateRequest, Reply
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.service import ModelService
 
@@ -39,7 +40,7 @@ class InferenceService:
         self._deadline_s = deadline_s
 
     async def stream(self, caller: Caller, request: GenerateRequest) -> AnswerStream:
-        """Start an answer and return its deltas; the last one has ``finish`` and ``usage``.
+        """Start an answer, or all that are wanted, and return the deltas; the last one has ``usage``.
 
         Returns once the engine has accepted the request, so that what is wrong with it is raised here and not in the
         middle of the stream. Needs ``inference`` and a grant on the model. Raises the errors of
@@ -49,17 +50,26 @@ class InferenceService:
         began = self._clock.monotonic()
         spec = await self._models.resolve(caller, request.model)
         engine = await self._engines.engine(spec)
-        work = Work(id=new_id(), request=request, owner=caller.share, deadline_s=self._deadline_s)
-        answer = AnswerStream(engine.submit(work), self._meters, self._clock, request.model, began)
+        works = [
+            Work(id=new_id(), request=single, owner=caller.share, deadline_s=self._deadline_s)
+            for single in split(request)
+        ]
+        streams = [engine.submit(work) for work in works]
+        deltas = streams[0] if len(streams) == 1 else Choices(streams, [0] * len(streams))
+        answer = AnswerStream(deltas, self._meters, self._clock, request.model, began)
         await answer.begin()
         return answer
 
     async def complete(self, caller: Caller, request: GenerateRequest) -> Reply:
-        """The whole answer. Permissions and errors as :meth:`stream`."""
-        pieces: list[str] = []
+        """All of the answer, or of all that are wanted. Permissions and errors as :meth:`stream`."""
+        pieces: dict[int, list[str]] = {}
+        ends: dict[int, FinishReason] = {}
         async with aclosing(await self.stream(caller, request)) as answer:
             async for delta in answer:
-                pieces.append(delta.text)
-                if delta.finish is not None and delta.usage is not None:
-                    return Reply("".join(pieces), delta.finish, delta.usage)
+                pieces.setdefault(delta.index, []).append(delta.text)
+                if delta.finish is not None:
+                    ends[delta.index] = delta.finish
+                if delta.usage is not None:
+                    answers = (Answer("".join(pieces[index]), ends[index]) for index in sorted(ends))
+                    return Reply(tuple(answers), delta.usage)
         raise Broken("the engine ended an answer without its final word")

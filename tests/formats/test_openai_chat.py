@@ -11,8 +11,6 @@ from bodhi_asgi.formats.management.errors import error_body as management_body
 from bodhi_asgi.formats.openai_chat.decode import (
     NEUTRAL,
     UNSUPPORTED,
-    ChatLimits,
-    ParameterUnsupported,
     decode,
 )
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder
@@ -20,8 +18,10 @@ from bodhi_asgi.formats.openai_chat.errors import error_body
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionChunk, ChatCompletionRequest
 from bodhi_asgi.messages import Delta, FinishReason, Message, Role, Sampling, Usage
 from bodhi_asgi.validation import ParameterUnknown
+from bodhi_asgi.wire.limits import RequestLimits
+from bodhi_asgi.wire.refusal import ParameterUnsupported
 
-LIMITS = ChatLimits()
+LIMITS = RequestLimits()
 HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
 
@@ -49,6 +49,7 @@ def test_every_parameter_reaches_the_neutral_request() -> None:
             "stream": True,
             "stream_options": {"include_usage": True},
             "user": "somebody",
+            "n": 3,
         },
         LIMITS,
     )
@@ -57,6 +58,7 @@ def test_every_parameter_reaches_the_neutral_request() -> None:
     assert call.include_usage
     assert call.request.max_tokens == 9
     assert call.request.stop == ("x",)
+    assert call.request.n == 3
     assert call.request.prompt.messages == (Message(Role.SYSTEM, "be brief"), Message(Role.USER, "hi", "ann"))
     assert call.request.sampling == Sampling(0, 0.9, 40, 0.1, 0.8, 1.1, 0.5, -0.5, 64, 7, ((5, -100),))
 
@@ -79,7 +81,7 @@ def test_an_unsupported_parameter_is_refused_unless_it_is_null(name: str) -> Non
 
 def test_true_is_not_the_number_one() -> None:
     with pytest.raises(ParameterUnsupported):
-        decode({**HELLO, "n": True}, LIMITS)
+        decode({**HELLO, "parallel_tool_calls": 1}, LIMITS)
 
 
 def test_an_unknown_field_deep_inside_is_named_by_its_path() -> None:
@@ -96,7 +98,7 @@ def test_differing_limits_are_refused_and_equal_ones_are_not() -> None:
 
 def test_too_many_messages_are_refused() -> None:
     with pytest.raises(Invalid, match="at most 2 are accepted"):
-        decode({**HELLO, "messages": HELLO["messages"] * 3}, ChatLimits(messages=2))
+        decode({**HELLO, "messages": HELLO["messages"] * 3}, RequestLimits(messages=2))
 
 
 def test_a_typed_request_is_taken_as_it_is() -> None:

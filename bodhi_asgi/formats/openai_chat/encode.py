@@ -3,9 +3,10 @@
 Chunks are plain dicts on the token path: building a validated object for each would cost more than the token.
 """
 
-from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, Choice, ReplyMessage, UsageShape
-from bodhi_asgi.messages import Delta, Reply, Usage
+from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, Choice, ReplyMessage
+from bodhi_asgi.messages import Delta, Reply
 from bodhi_asgi.types import JSON, JSONObject
+from bodhi_asgi.wire.usage import UsageShape, usage_shape
 
 
 def completion_id(request_id: str) -> str:
@@ -14,18 +15,21 @@ def completion_id(request_id: str) -> str:
 
 
 def encode_reply(reply: Reply, *, request_id: str, model: str, created: int) -> ChatCompletion:
-    """A whole answer. ``created`` is in Unix seconds."""
+    """Whole answers. ``created`` is in Unix seconds."""
     return ChatCompletion(
         id=completion_id(request_id),
         created=created,
         model=model,
-        choices=[Choice(message=ReplyMessage(content=reply.text), finish_reason=reply.finish.value)],
-        usage=UsageShape(**_usage(reply.usage)),
+        choices=[
+            Choice(index=index, message=ReplyMessage(content=answer.text), finish_reason=answer.finish.value)
+            for index, answer in enumerate(reply.answers)
+        ],
+        usage=UsageShape(**usage_shape(reply.usage)),
     )
 
 
 class ChunkEncoder:
-    """Turns the deltas of one answer into chunks: the role first, then text, the reason, and usage when asked for."""
+    """Turns deltas into chunks: of each answer the role first, then text and the reason; usage last when asked for."""
 
     def __init__(self, *, request_id: str, model: str, created: int, include_usage: bool) -> None:
         self._head: JSONObject = {
@@ -37,30 +41,22 @@ class ChunkEncoder:
         if include_usage:
             self._head["usage"] = None
         self._include_usage = include_usage
-        self._began = False
+        self._begun: set[int] = set()
 
     def encode(self, delta: Delta) -> list[JSONObject]:
         """The chunks for one delta: none, one, or on the last delta up to four."""
         chunks: list[JSONObject] = []
-        if not self._began:
-            self._began = True
-            chunks.append(self._chunk({"role": "assistant", "content": ""}, None))
+        if delta.index not in self._begun:
+            self._begun.add(delta.index)
+            chunks.append(self._chunk(delta.index, {"role": "assistant", "content": ""}, None))
         if delta.text:
-            chunks.append(self._chunk({"content": delta.text}, None))
+            chunks.append(self._chunk(delta.index, {"content": delta.text}, None))
         if delta.finish is not None:
-            chunks.append(self._chunk({}, delta.finish.value))
-            if self._include_usage and delta.usage is not None:
-                chunks.append({**self._head, "choices": [], "usage": {**_usage(delta.usage)}})
+            chunks.append(self._chunk(delta.index, {}, delta.finish.value))
+        if self._include_usage and delta.usage is not None:
+            chunks.append({**self._head, "choices": [], "usage": {**usage_shape(delta.usage)}})
         return chunks
 
-    def _chunk(self, delta: JSONObject, finish: str | None) -> JSONObject:
-        choice: JSON = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+    def _chunk(self, index: int, delta: JSONObject, finish: str | None) -> JSONObject:
+        choice: JSON = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}
         return {**self._head, "choices": [choice]}
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-    }

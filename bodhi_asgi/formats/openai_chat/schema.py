@@ -1,8 +1,7 @@
 """The shapes of ``POST /v1/chat/completions``: request, completion, chunk.
 
-Source: the OpenAI API reference, chat object and chat completion chunk object; ``top_k``, ``min_p``, ``typical_p``,
-``repeat_penalty`` and ``penalty_last_n`` are the names llama.cpp's server gave them. Ranges stand in the fields, so
-that the OpenAPI document shows what the decoder enforces.
+Source: the OpenAI API reference, chat object and chat completion chunk object. Ranges stand in the fields, so that the
+OpenAPI document shows what the decoder enforces; the options of sampling are those of every dialect.
 """
 
 from typing import Annotated, Literal, TypeAlias
@@ -11,13 +10,8 @@ from pydantic import BaseModel, Field
 
 from bodhi_asgi.types import INT64_MAX
 from bodhi_asgi.validation import WHOLE, WireModel
-
-KEY_OF_BIAS = "^[0-9]{1,9}$"
-"""A token's id as the key of an object, which JSON has as text."""
-
-
-StopString: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": 64})]
-"""The limit counts bytes, and is a setting; 64 characters are within the usual one."""
+from bodhi_asgi.wire.sampling import SamplingOptions
+from bodhi_asgi.wire.usage import UsageShape
 
 
 class TextPart(WireModel):
@@ -41,7 +35,7 @@ class StreamOptions(WireModel):
     include_usage: bool | None = None
 
 
-class ChatCompletionRequest(WireModel):
+class ChatCompletionRequest(SamplingOptions):
     """What a client asks for. A parameter that is ``null`` counts as absent."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
@@ -50,33 +44,11 @@ class ChatCompletionRequest(WireModel):
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
-    stop: StopString | list[StopString] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    typical_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None = None
-    seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX), WHOLE] | None = None
-    logit_bias: Annotated[
-        dict[str, Annotated[float, Field(ge=-100, le=100)]] | None,
-        Field(json_schema_extra={"propertyNames": {"pattern": KEY_OF_BIAS}}),
-    ] = None
+    n: Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
 
 
 Finish: TypeAlias = Literal["stop", "length"]
-
-
-class UsageShape(BaseModel):
-    """Tokens read and written."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
 
 
 class ReplyMessage(BaseModel):

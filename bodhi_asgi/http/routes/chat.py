@@ -21,7 +21,7 @@ DONE = frame(b"[DONE]")
 
 async def complete(call: Call) -> Response | EventStream:
     """Answer a conversation, whole or as a stream of chunks that ends with ``[DONE]``."""
-    asked = decode(await call.json(), call.services.chat_limits)
+    asked = decode(await call.json(), call.services.limits)
     created = int(call.services.clock.now().timestamp())
     model = asked.request.model
     if asked.stream:

@@ -1,0 +1,1 @@
+"""What several wire formats have in common: options with their ranges, limits, usage, how parameters are refused."""

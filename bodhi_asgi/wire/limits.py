@@ -1,0 +1,14 @@
+"""How much one request may ask for, whatever dialect it is written in."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """Sizes of strings are in UTF-8 bytes. The settings under ``limits`` have the same names."""
+
+    messages: int = 2048
+    choices: int = 8
+    stop_strings: int = 16
+    stop_bytes: int = 256
+    logit_bias: int = 1024
