@@ -16,6 +16,12 @@ class PromptInvalid(Invalid):
     code = "prompt_invalid"
 
 
+class AdapterUnknown(Invalid):
+    """The model has no adapter of the name that a request gives."""
+
+    code = "adapter_unknown"
+
+
 class EngineBusy(Busy):
     """The queue is full; ``retry_after_s`` says when to come back."""
 

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from bodhi_asgi.engine.adapters import adapter_set
 from bodhi_asgi.engine.errors import ContextLengthExceeded, EngineLost, EngineStopped, ModelLoadFailed
 from bodhi_asgi.engine.pace import Pace
 from bodhi_asgi.engine.plan import StepPlan
@@ -138,7 +139,7 @@ class EngineLoop:
     def _main(self) -> None:
         try:
             facts = self._runner.load(self._is_wanted)
-            self_test(self._runner)
+            self_test(self._runner, self._spec)
             self._scheduler = Scheduler(
                 self._runner.vocabulary,
                 slots=self._spec.slots,
@@ -215,6 +216,7 @@ class EngineLoop:
     def _admit(self, scheduler: Scheduler, facts: ModelFacts, work: Work) -> None:
         try:
             check_size(work.request.prompt, work.request.max_tokens, facts.n_ctx)
+            adapters = adapter_set(self._spec.adapters, work.request.adapters)
             tokens = self._runner.vocabulary.encode(work.request.prompt)
             if len(tokens) >= facts.n_ctx:
                 raise ContextLengthExceeded(
@@ -224,7 +226,7 @@ class EngineLoop:
                     n_ctx=facts.n_ctx,
                 )
             deadline_at_s = None if work.deadline_s is None else time.monotonic() + work.deadline_s
-            sequence = scheduler.add(work, tokens, deadline_at_s)
+            sequence = scheduler.add(work, tokens, deadline_at_s, adapters)
         except BodhiError as error:
             self._send([Chunk(work.id, error=error)])
             return
