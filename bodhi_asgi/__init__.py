@@ -8,6 +8,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from bodhi_asgi.agents.agent import Agent
+    from bodhi_asgi.agents.context import ToolContext
+    from bodhi_asgi.agents.decisions import Approve, Deny
+    from bodhi_asgi.agents.errors import ToolRefused
+    from bodhi_asgi.agents.events import (
+        AgentResult,
+        ApprovalAsked,
+        ReasoningAdded,
+        RunFinished,
+        TextAdded,
+        ToolCalled,
+        ToolFailed,
+        ToolReturned,
+    )
+    from bodhi_asgi.agents.limits import AgentLimits, AgentOutcome
+    from bodhi_asgi.agents.run import AgentRun
+    from bodhi_asgi.agents.state import AgentState
+    from bodhi_asgi.agents.tool import Tool, tool
     from bodhi_asgi.asgi import BodhiApp, BodhiState, BodhiStateMiddleware, combine_lifespans, get_bodhi
     from bodhi_asgi.builder import BodhiServerBuilder
     from bodhi_asgi.caller import Caller, Grants, Scope
@@ -38,6 +56,14 @@ if TYPE_CHECKING:
 __version__: Final = "0.1.0"
 
 HOMES: Final = {
+    "Agent": "agents.agent",
+    "AgentLimits": "agents.limits",
+    "AgentOutcome": "agents.limits",
+    "AgentResult": "agents.events",
+    "AgentRun": "agents.run",
+    "AgentState": "agents.state",
+    "ApprovalAsked": "agents.events",
+    "Approve": "agents.decisions",
     "Bodhi": "facade",
     "BodhiApp": "asgi",
     "BodhiError": "errors",
@@ -52,6 +78,7 @@ HOMES: Final = {
     "ChatCompletionStream": "facade",
     "ConfigurationInvalid": "errors",
     "Conflict": "errors",
+    "Deny": "agents.decisions",
     "Diagnosis": "doctor.types",
     "Finding": "doctor.types",
     "Forbidden": "errors",
@@ -61,19 +88,37 @@ HOMES: Final = {
     "NotFound": "errors",
     "NotStarted": "errors",
     "Quarantined": "errors",
+    "ReasoningAdded": "agents.events",
+    "RunFinished": "agents.events",
     "Scope": "caller",
     "ShuttingDown": "errors",
+    "TextAdded": "agents.events",
     "TooLarge": "errors",
+    "Tool": "agents.tool",
+    "ToolCalled": "agents.events",
+    "ToolContext": "agents.context",
+    "ToolFailed": "agents.events",
+    "ToolRefused": "agents.errors",
+    "ToolReturned": "agents.events",
     "Unauthenticated": "errors",
     "Unavailable": "errors",
     "Unsupported": "errors",
     "combine_lifespans": "asgi",
     "diagnose": "doctor.examination",
     "get_bodhi": "asgi",
+    "tool": "agents.tool",
 }
 """Which module each public name lives in."""
 
 __all__ = [
+    "Agent",
+    "AgentLimits",
+    "AgentOutcome",
+    "AgentResult",
+    "AgentRun",
+    "AgentState",
+    "ApprovalAsked",
+    "Approve",
     "Bodhi",
     "BodhiApp",
     "BodhiError",
@@ -88,6 +133,7 @@ __all__ = [
     "ChatCompletionStream",
     "ConfigurationInvalid",
     "Conflict",
+    "Deny",
     "Diagnosis",
     "Finding",
     "Forbidden",
@@ -97,9 +143,18 @@ __all__ = [
     "NotFound",
     "NotStarted",
     "Quarantined",
+    "ReasoningAdded",
+    "RunFinished",
     "Scope",
     "ShuttingDown",
+    "TextAdded",
     "TooLarge",
+    "Tool",
+    "ToolCalled",
+    "ToolContext",
+    "ToolFailed",
+    "ToolRefused",
+    "ToolReturned",
     "Unauthenticated",
     "Unavailable",
     "Unsupported",
@@ -107,6 +162,7 @@ __all__ = [
     "combine_lifespans",
     "diagnose",
     "get_bodhi",
+    "tool",
 ]
 
 

@@ -14,6 +14,14 @@ ROOT = Path(bodhi_asgi.__file__).parent.parent
 SOURCES = sorted([*(ROOT / "bodhi_asgi").rglob("*.py"), *(ROOT / "integrations").rglob("*.py")])
 MAX_LINES = 500
 PUBLIC = [
+    "Agent",
+    "AgentLimits",
+    "AgentOutcome",
+    "AgentResult",
+    "AgentRun",
+    "AgentState",
+    "ApprovalAsked",
+    "Approve",
     "Bodhi",
     "BodhiApp",
     "BodhiError",
@@ -28,6 +36,7 @@ PUBLIC = [
     "ChatCompletionStream",
     "ConfigurationInvalid",
     "Conflict",
+    "Deny",
     "Diagnosis",
     "Finding",
     "Forbidden",
@@ -37,9 +46,18 @@ PUBLIC = [
     "NotFound",
     "NotStarted",
     "Quarantined",
+    "ReasoningAdded",
+    "RunFinished",
     "Scope",
     "ShuttingDown",
+    "TextAdded",
     "TooLarge",
+    "Tool",
+    "ToolCalled",
+    "ToolContext",
+    "ToolFailed",
+    "ToolRefused",
+    "ToolReturned",
     "Unauthenticated",
     "Unavailable",
     "Unsupported",
@@ -47,6 +65,7 @@ PUBLIC = [
     "combine_lifespans",
     "diagnose",
     "get_bodhi",
+    "tool",
 ]
 """What a host may import. A name that is added here is promised; one that is taken away breaks somebody."""
 
