@@ -56,6 +56,28 @@ class Sampling:
     logit_bias: tuple[tuple[int, float], ...] = ()
 
 
+class ConstraintKind(StrEnum):
+    """How a constraint is written."""
+
+    JSON_OBJECT = "json_object"  # any JSON object; there is no source
+    JSON_SCHEMA = "json_schema"  # a schema as JSON text
+    REGEX = "regex"  # a regular expression that matches the whole answer
+    CHOICE = "choice"  # a JSON list of strings, one of which is the answer
+    LARK = "lark"  # a Lark grammar, in llguidance's variant
+    GBNF = "gbnf"  # a grammar in the notation of llama.cpp
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What the whole answer has to be. ``source`` is written as ``kind`` says; ``param`` is the request's field for it,
+    which errors name.
+    """
+
+    kind: ConstraintKind
+    source: str = ""
+    param: str = "response_format"
+
+
 @dataclass(frozen=True, slots=True)
 class ChatPrompt:
     """A conversation, to be rendered by the model's own chat template."""
@@ -74,19 +96,10 @@ Prompt: TypeAlias = ChatPrompt | TextPrompt
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterChoice:
-    """An adapter by the name it has in the settings of the model, and how strongly; ``None`` leaves its own scale."""
-
-    name: str
-    scale: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """What a model is asked for. ``max_tokens`` ``None`` means until the model stops or the context is full.
 
-    ``n`` answers are wanted; the engine is given a request for each of them. ``adapters`` are exactly those that apply;
-    ``None`` means the model's own, as its settings say.
+    ``n`` answers are wanted; the engine is given a request for each of them.
     """
 
     model: str
@@ -95,7 +108,12 @@ class GenerateRequest:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     n: int = 1
-    adapters: tuple[AdapterChoice, ...] | None = None
+    constraint: Constraint | None = None
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether its answer is held to a grammar, which has to be compiled first."""
+        return self.constraint is not None
 
 
 @dataclass(frozen=True, slots=True)

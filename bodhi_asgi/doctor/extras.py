@@ -28,7 +28,7 @@ LATER: Final = "is declared for a feature that is not here yet"
 
 EXTRAS: Final[Mapping[str, Extra]] = MappingProxyType(
     {
-        "llama": Extra(("llama_cpp", "numpy", "jinja2"), "runs models here, with llama.cpp"),
+        "llama": Extra(("llama_cpp", "llguidance", "numpy", "jinja2"), "runs models here, with llama.cpp"),
         "server": Extra(("uvicorn",), "listens for HTTP without a host: bodhi serve, enable_http"),
         "cli": Extra(("click", "rich", "yaml"), "gives the command line, and settings files in YAML"),
         "fastapi": Extra(("fastapi",), "gives the helpers for FastAPI (bodhi_fastapi)"),

@@ -16,10 +16,16 @@ class PromptInvalid(Invalid):
     code = "prompt_invalid"
 
 
-class AdapterUnknown(Invalid):
-    """The model has no adapter of the name that a request gives."""
+class ConstraintInvalid(Invalid):
+    """What the answer is to be held to is wrong in itself, beyond a limit, or asks for what cannot be enforced."""
 
-    code = "adapter_unknown"
+    code = "constraint_invalid"
+
+
+class ConstraintFailed(Invalid):
+    """The answer came to a point from which nothing that it is held to can follow; it ends there, incomplete."""
+
+    code = "constraint_failed"
 
 
 class EngineBusy(Busy):

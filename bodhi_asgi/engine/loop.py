@@ -12,30 +12,38 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bodhi_asgi.engine.adapters import adapter_set
-from bodhi_asgi.engine.errors import ContextLengthExceeded, EngineLost, EngineStopped, ModelLoadFailed
+from bodhi_asgi.engine.constraints.workshop import Prepared, Workshop
+from bodhi_asgi.engine.errors import (
+    ContextLengthExceeded,
+    EngineLost,
+    EngineStopped,
+    ModelLoadFailed,
+    WorkCancelled,
+)
 from bodhi_asgi.engine.pace import Pace
 from bodhi_asgi.engine.plan import StepPlan
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.self_test import self_test
+from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, Work
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages import ChatPrompt, Prompt
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from bodhi_asgi.engine.constraints.matcher import Matcher
 
-STACK_BYTES: Final = 1 << 30
-"""The tokenizer recurses once per character of an unbroken run; virtual memory is all that this costs."""
+log = logging.getLogger(__name__)
 
 MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
 MAX_BYTES_PER_TOKEN: Final = 16
 
 Deliver: TypeAlias = Callable[[list[Chunk]], None]
 
-_stack_size = threading.Lock()
+WORKSHOP_STOP_S: Final = 3.0
+"""For a compilation to come back when the engine stops; a model is rather left in memory than taken from under one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class _Pause:
     is_paused: bool
 
 
-_Note: TypeAlias = "Work | _Cancel | _Pause"
+_Note: TypeAlias = "Work | Prepared | _Cancel | _Pause"
 
 
 class EngineLoop:
@@ -65,6 +73,7 @@ class EngineLoop:
         self._scheduler: Scheduler | None = None
         self._in_prefill: frozenset[str] = frozenset()
         self._pace = Pace()
+        self._workshop = Workshop(spec, prepare=runner.prepare_guides, compile=runner.guide, done=self._leave)
         self._thread: threading.Thread | None = None
         self._moves = 0
         self._is_resting = False
@@ -76,24 +85,18 @@ class EngineLoop:
     @property
     def is_busy(self) -> bool:
         """Whether there is something to do, so that progress is to be expected."""
-        return not self._is_resting
+        return not self._is_resting or self._workshop.is_busy
 
     @property
     def progress(self) -> int:
         """Grows with whatever is loaded, taken in or computed; stands still when the model hangs."""
-        return self._moves + self._runner.progress
+        if self._workshop.is_stuck(time.monotonic()):
+            return 0
+        return self._moves + self._runner.progress + self._workshop.progress
 
     def start(self) -> None:
         """Load the model in the engine's thread; :attr:`ready` has its facts or the reason why not."""
-        thread = threading.Thread(target=self._main, name=f"bodhi-engine-{self._spec.name}", daemon=True)
-        # The size is a setting of the process, so it is set for this one start and put back.
-        with _stack_size:
-            before = threading.stack_size(STACK_BYTES)
-            try:
-                thread.start()
-            finally:
-                threading.stack_size(before)
-        self._thread = thread
+        self._thread = start_deep(self._main, f"bodhi-engine-{self._spec.name}")
 
     def submit(self, work: Work) -> None:
         """Run a request; its chunks are delivered, the last one final. Thread-safe."""
@@ -139,7 +142,7 @@ class EngineLoop:
     def _main(self) -> None:
         try:
             facts = self._runner.load(self._is_wanted)
-            self_test(self._runner, self._spec)
+            self_test(self._runner)
             self._scheduler = Scheduler(
                 self._runner.vocabulary,
                 slots=self._spec.slots,
@@ -172,6 +175,7 @@ class EngineLoop:
     def _work(self, scheduler: Scheduler, facts: ModelFacts) -> None:
         while self._take_in(scheduler, facts):
             self._send(scheduler.expire(time.monotonic()))
+            self._send([Chunk(late.work.id, error=late.error) for late in self._workshop.expire(time.monotonic())])
             plan = scheduler.schedule(self._pace.prefill_limit)
             self._free_samplers(scheduler)
             if plan is not None:
@@ -206,17 +210,36 @@ class EngineLoop:
             if isinstance(note, Work):
                 # A request whose client has left already is not worth tokenising.
                 if note.id not in cancelled:
-                    self._admit(scheduler, facts, note)
+                    self._receive(scheduler, facts, note)
+            elif isinstance(note, Prepared):
+                if note.error is not None:
+                    self._send([Chunk(note.work.id, error=note.error)])
+                elif note.work.id not in cancelled:
+                    self._admit(scheduler, facts, note.work, note.matcher)
             elif isinstance(note, _Cancel):
-                self._send(scheduler.cancel(note.work_id))
+                self._send(self._cancel(scheduler, note.work_id))
             else:
                 scheduler.set_paused(note.work_id, paused=note.is_paused)
         return True
 
-    def _admit(self, scheduler: Scheduler, facts: ModelFacts, work: Work) -> None:
+    def _receive(self, scheduler: Scheduler, facts: ModelFacts, work: Work) -> None:
+        """Admit a request, or have its constraint compiled first: then it comes back as a note."""
+        if not work.request.is_guided:
+            self._admit(scheduler, facts, work, None)
+            return
+        try:
+            self._workshop.submit(work)
+        except BodhiError as error:
+            self._send([Chunk(work.id, error=error)])
+
+    def _cancel(self, scheduler: Scheduler, work_id: str) -> list[Chunk]:
+        if self._workshop.give_up(work_id):
+            return [Chunk(work_id, error=WorkCancelled("the request was cancelled"))]
+        return scheduler.cancel(work_id)
+
+    def _admit(self, scheduler: Scheduler, facts: ModelFacts, work: Work, matcher: "Matcher | None") -> None:
         try:
             check_size(work.request.prompt, work.request.max_tokens, facts.n_ctx)
-            adapters = adapter_set(self._spec.adapters, work.request.adapters)
             tokens = self._runner.vocabulary.encode(work.request.prompt)
             if len(tokens) >= facts.n_ctx:
                 raise ContextLengthExceeded(
@@ -226,12 +249,12 @@ class EngineLoop:
                     n_ctx=facts.n_ctx,
                 )
             deadline_at_s = None if work.deadline_s is None else time.monotonic() + work.deadline_s
-            sequence = scheduler.add(work, tokens, deadline_at_s, adapters)
+            sequence = scheduler.add(work, tokens, deadline_at_s)
         except BodhiError as error:
             self._send([Chunk(work.id, error=error)])
             return
         try:
-            self._runner.begin(sequence.number, work.request, tokens)
+            self._runner.begin(sequence.number, work.request, tokens, matcher)
         except BodhiError as error:
             self._send(scheduler.refuse(sequence, error))
             return
@@ -244,20 +267,24 @@ class EngineLoop:
             self._runner.end(number)
 
     def _until_deadline(self, scheduler: Scheduler) -> float | None:
-        at_s = scheduler.next_deadline_s
-        return None if at_s is None else max(0.0, at_s - time.monotonic())
+        times = [at_s for at_s in (scheduler.next_deadline_s, self._workshop.next_deadline_s) if at_s is not None]
+        return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _close(self, reason: BodhiError) -> None:
         self.has_ended = True
         with self._wake:
             self._is_stopping = True
-            left = [note for note in self._inbox if isinstance(note, Work)]
+        left, is_clear = self._workshop.close(WORKSHOP_STOP_S)
+        with self._wake:
+            left += [note for note in self._inbox if isinstance(note, Work)]
+            left += [note.work for note in self._inbox if isinstance(note, Prepared)]
             self._inbox.clear()
         scheduler = self._scheduler
         if scheduler is not None:
             self._send(scheduler.stop(reason))
         self._send([Chunk(work.id, error=reason) for work in left])
-        self._runner.unload()
+        if is_clear:
+            self._runner.unload()
 
     def _unexpected(self, what: str, error: BaseException) -> str:
         return f"the model '{self._spec.name}' failed to {what}: {type(error).__name__}"

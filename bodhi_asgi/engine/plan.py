@@ -5,10 +5,8 @@ The scheduler makes a plan, a runner carries it out, the scheduler applies the r
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
 
-AdapterSet: TypeAlias = tuple[tuple[int, float], ...]
-"""Adapters in force, by their index in the model's spec and in its order, each with its scale; none has scale 0."""
+from bodhi_asgi.errors import BodhiError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +25,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """Everything of one step: first ``clear`` the cells of these slots, then compute the rows in one batch.
-
-    llama.cpp applies adapters to a whole batch, so all rows of a step are of sequences with the same ``adapters``.
-    """
+    """Everything of one step: first ``clear`` the cells of these slots, then compute the rows in one batch."""
 
     rows: tuple[Row, ...]
     clear: tuple[int, ...] = ()
-    adapters: AdapterSet = ()
 
     @property
     def tokens(self) -> int:
@@ -61,11 +55,16 @@ class Drawn:
 
     For a request that asks for them: its natural log probability by the model's own logits, before anything shaped
     them, and those of the likeliest tokens, likeliest first, as ``(token, logprob)``.
+
+    For a request that is held to a grammar: whether that allows nothing more after the token, or why no token could be
+    drawn.
     """
 
     token: int
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    is_last: bool = False
+    error: BodhiError | None = None
 
 
 @dataclass(frozen=True, slots=True)

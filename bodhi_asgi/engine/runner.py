@@ -1,15 +1,18 @@
 """What computes tokens, as the engine sees it: a vocabulary, and a machine that carries out plans.
 
-Everything here is called from the engine's own thread, except :meth:`Runner.interrupt`.
+Everything here is called from the engine's own thread, except :meth:`Runner.interrupt` and what makes matchers.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.errors import MissingDependency
 from bodhi_asgi.messages import GenerateRequest, Prompt
+
+if TYPE_CHECKING:
+    from bodhi_asgi.engine.constraints.matcher import Matcher
 
 
 class Vocabulary(Protocol):
@@ -41,7 +44,17 @@ class Runner(Protocol):
         """Load the model, giving up when ``is_wanted`` turns false. Raises ModelLoadFailed with the reason."""
         ...
 
-    def begin(self, sampler: int, request: GenerateRequest, prompt: Sequence[int] = ()) -> None:
+    def prepare_guides(self) -> None:
+        """Make what all constraints of this model need: seconds, once. Called from a thread beside the engine's."""
+        ...
+
+    def guide(self, request: GenerateRequest) -> "Matcher | None":
+        """Compile what the answer is held to. Called from that same thread. Raises ConstraintInvalid."""
+        ...
+
+    def begin(
+        self, sampler: int, request: GenerateRequest, prompt: Sequence[int] = (), matcher: "Matcher | None" = None
+    ) -> None:
         """Make what draws the tokens of one sequence, under this number; ``prompt`` are the tokens before the first.
 
         Raises Invalid for options the model cannot honour.

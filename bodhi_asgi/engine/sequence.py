@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bodhi_asgi.engine.detokenizer import TextStream
-from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row
+from bodhi_asgi.engine.plan import Drawn, Row
 from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.types import Chunk, Work
 from bodhi_asgi.messages import FinishReason, Usage
@@ -21,7 +21,6 @@ class Sequence:
     work: Work
     tokens: list[int]
     deadline_at_s: float | None = None
-    adapters: AdapterSet = ()
     slot: int | None = None
     computed: int = 0
     is_paused: bool = False
@@ -36,11 +35,6 @@ class Sequence:
     def pending(self) -> int:
         """Tokens without cells."""
         return len(self.tokens) - self.computed
-
-    @property
-    def wants_token(self) -> bool:
-        """Whether it has a slot and lacks nothing but its next token."""
-        return self.slot is not None and self.pending == 1 and not self.is_paused
 
     @property
     def generated(self) -> int:
@@ -64,6 +58,8 @@ class Sequence:
 
     def accept(self, drawn: Drawn, vocabulary: Vocabulary, n_ctx: int) -> Chunk | None:
         """Take the token that was drawn: the chunk to deliver, or None when its text has to wait."""
+        if drawn.error is not None:
+            return Chunk(self.work.id, error=drawn.error)
         token = drawn.token
         if vocabulary.ends(token):
             return self._last(self.text.finish(), FinishReason.STOP)
@@ -71,6 +67,8 @@ class Sequence:
         text = self.text.push(vocabulary.piece(token))
         if self.text.is_stopped:
             return self._last(text, FinishReason.STOP)
+        if drawn.is_last:
+            return self._last(text + self.text.finish(), FinishReason.STOP)
         limit = self.work.request.max_tokens
         if (limit is not None and self.generated >= limit) or len(self.tokens) >= n_ctx:
             return self._last(text + self.text.finish(), FinishReason.LENGTH)

@@ -110,17 +110,13 @@ def _enter(directory: Path) -> os.stat_result:
 
 
 def spec_key(spec: ModelSpec) -> str:
-    """Names the spec and the state of its files, so that a replaced file is loaded by a new engine."""
-    files = [_state(path) for path in (spec.path, *(adapter.path for adapter in spec.adapters))]
-    return hashlib.sha256(orjson.dumps([spec, files])).hexdigest()[:_NAME_LENGTH]
-
-
-def _state(path: str) -> list[str | int]:
+    """Names the spec and the state of its file, so that a replaced file is loaded by a new engine."""
     try:
-        found = Path(path).stat()
+        found = Path(spec.path).stat()
+        file = [os.path.realpath(spec.path), found.st_size, found.st_mtime_ns]
     except OSError:
-        return []
-    return [os.path.realpath(path), found.st_size, found.st_mtime_ns]
+        file = []
+    return hashlib.sha256(orjson.dumps([spec, file])).hexdigest()[:_NAME_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)

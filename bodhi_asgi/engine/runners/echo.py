@@ -6,9 +6,9 @@ the scheduler is an error here and not a strange answer there.
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
-from bodhi_asgi.engine.errors import PromptInvalid
+from bodhi_asgi.engine.errors import ConstraintInvalid, PromptInvalid
 from bodhi_asgi.engine.plan import Drawn, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Prompt, Role
@@ -72,7 +72,20 @@ class EchoRunner:
     def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:  # noqa: ARG002
         return ModelFacts(n_ctx=self._n_ctx, n_vocab=MAX_VOCABULARY, description="echo")
 
-    def begin(self, sampler: int, request: GenerateRequest, prompt: Sequence[int] = ()) -> None:  # noqa: ARG002
+    def prepare_guides(self) -> None:
+        """There is nothing to prepare."""
+
+    def guide(self, request: GenerateRequest) -> NoReturn:
+        param = request.constraint.param if request.constraint else "tools"
+        raise ConstraintInvalid(f"'{param}' cannot be enforced: an echo has no choice of what it says", param=param)
+
+    def begin(
+        self,
+        sampler: int,
+        request: GenerateRequest,  # noqa: ARG002
+        prompt: Sequence[int] = (),  # noqa: ARG002
+        matcher: object = None,  # noqa: ARG002
+    ) -> None:
         self._samplers.add(sampler)
 
     def end(self, sampler: int) -> None:

@@ -16,12 +16,14 @@ from typing import Any, Final
 import llama_cpp
 import numpy as np
 
+from bodhi_asgi.engine.constraints.matcher import GrammarCompiler, Matcher
+from bodhi_asgi.engine.constraints.translate import grammar_of
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import context_tokens, model_memory
 from bodhi_asgi.engine.plan import StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.runners import llama_tuning
-from bodhi_asgi.engine.runners.llama_adapters import LlamaAdapters
 from bodhi_asgi.engine.runners.llama_draw import Drawer
+from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, make_tokenizer
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.engine.threads import thread_count
@@ -47,12 +49,13 @@ class LlamaRunner:
         self._memory: Any = None
         self._vocabulary: LlamaVocabulary | None = None
         self._drawers: dict[int, Drawer] = {}
+        self._candidates: Candidates | None = None
+        self._grammars: GrammarCompiler | None = None
         self.progress = 0
         self._is_interrupted = False
         # ctypes frees a callback that nobody references, and llama.cpp would call into nothing.
         self._abort_callback = llama_cpp.ggml_abort_callback(self._on_node)
         self._batch: Batch | None = None
-        self._adapters = LlamaAdapters()
 
     @property
     def vocabulary(self) -> LlamaVocabulary:
@@ -80,15 +83,32 @@ class LlamaRunner:
             reason = "the load was cancelled" if not is_wanted() else _reason()
             raise ModelLoadFailed(f"the model '{self._spec.name}' cannot be loaded: {reason}", model=self._spec.name)
         try:
-            # Before the context, which is sized for the nodes that adapters add to a graph.
-            self._adapters.load(self._model, self._spec)
             return self._open_context()
         except BaseException:
             self.unload()
             raise
 
-    def begin(self, sampler: int, request: GenerateRequest, prompt: Sequence[int] = ()) -> None:  # noqa: ARG002
-        self._drawers[sampler] = Drawer(self._context, len(self.vocabulary), request)
+    def prepare_guides(self) -> None:
+        n_vocab = len(self.vocabulary)
+        self._candidates = Candidates(n_vocab)
+        self._grammars = GrammarCompiler(make_tokenizer(self.vocabulary), n_vocab)
+
+    def guide(self, request: GenerateRequest) -> Matcher | None:
+        assert self._grammars is not None, "guides are prepared first"
+        return None if request.constraint is None else self._grammars.matcher(grammar_of(request.constraint))
+
+    def begin(
+        self,
+        sampler: int,
+        request: GenerateRequest,
+        prompt: Sequence[int] = (),  # noqa: ARG002
+        matcher: Matcher | None = None,
+    ) -> None:
+        guide = None
+        if matcher is not None:
+            assert self._candidates is not None, "a matcher comes from prepared guides"
+            guide = Guide(matcher, self._candidates, self.vocabulary.end_tokens)
+        self._drawers[sampler] = Drawer(self._context, len(self.vocabulary), request, guide=guide)
 
     def end(self, sampler: int) -> None:
         self._drawers.pop(sampler).free()
@@ -99,7 +119,6 @@ class LlamaRunner:
         if not plan.rows:
             return StepResult()
         assert self._batch is not None
-        self._adapters.apply(self._context, plan.adapters)
         outputs = self._batch.fill(plan)
         code = llama_cpp.llama_decode(self._context, self._batch.native)
         # After the step and not before it: an interrupt that comes a moment early is meant for the step that follows.
@@ -122,9 +141,9 @@ class LlamaRunner:
         for drawer in self._drawers.values():
             drawer.free()
         self._drawers.clear()
+        self._grammars = None
         if self._context:
             llama_cpp.llama_free(self._context)
-        self._adapters.free()
         if self._model:
             llama_cpp.llama_model_free(self._model)
         self._context = self._model = self._memory = self._vocabulary = None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bodhi_asgi.engine import sampler as steps
 from bodhi_asgi.engine.plan import Drawn
+from bodhi_asgi.engine.runners.llama_guide import Guide
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.messages import GenerateRequest
 
@@ -35,23 +36,34 @@ class Shaper(Protocol):
 class Drawer:
     """Draws the tokens of one sequence. Lives from ``begin`` to ``end``, through preemptions, and no longer."""
 
-    def __init__(self, context: Any, n_vocab: int, request: GenerateRequest, shapers: Sequence[Shaper] = ()) -> None:
+    def __init__(
+        self,
+        context: Any,
+        n_vocab: int,
+        request: GenerateRequest,
+        shapers: Sequence[Shaper] = (),
+        guide: Guide | None = None,
+    ) -> None:
         self._context = context
         self._shapers = tuple(shapers)
+        self._guide = guide
         self._row = ctypes.c_float * n_vocab
         self._chain = native_chain(request, n_vocab)
 
     def draw(self, index: int) -> Drawn:
         """The next token, by the logits of the last step's output ``index``, which must have some."""
-        if not self._shapers:
+        if not self._shapers and self._guide is None:
             return Drawn(llama_cpp.llama_sampler_sample(self._chain, self._context, index))
         logits = self._logits(index)
         for shaper in self._shapers:
             shaper.shape(logits)
-        token = llama_cpp.llama_sampler_sample(self._chain, self._context, index)
+        if self._guide is None:
+            drawn = Drawn(llama_cpp.llama_sampler_sample(self._chain, self._context, index))
+        else:
+            drawn = self._guide.draw(self._chain, logits)
         for shaper in self._shapers:
-            shaper.accept(token)
-        return Drawn(token)
+            shaper.accept(drawn.token)
+        return drawn
 
     def free(self) -> None:
         """Release the chain, which owns its samplers."""

@@ -16,17 +16,20 @@ from bodhi_asgi.messages import ChatPrompt, Prompt
 PIECE_BYTES: Final = 256
 CONTROL: Final = 8
 """``LLAMA_TOKEN_ATTR_CONTROL``."""
+USER_DEFINED: Final = 16
+"""``LLAMA_TOKEN_ATTR_USER_DEFINED``."""
 
 
 class LlamaVocabulary:
     """Tokens of one model. Lives as long as the model and no longer."""
 
     def __init__(self, model: Any, metadata: dict[str, str]) -> None:
-        self._vocab = llama_cpp.llama_model_get_vocab(model)
+        self.native: Final = llama_cpp.llama_model_get_vocab(model)
+        self._vocab = self.native
         self._size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
         self._pieces: list[bytes | None] = [None] * self._size
         self._buffer = ctypes.create_string_buffer(PIECE_BYTES)
-        self._ends = frozenset(t for t in range(self._size) if llama_cpp.llama_vocab_is_eog(self._vocab, t))
+        self.end_tokens: Final = frozenset(t for t in range(self._size) if llama_cpp.llama_vocab_is_eog(self._vocab, t))
         self._fence = Fence(self._control_texts())
         self._template = ChatTemplate(
             metadata.get("tokenizer.chat_template"),
@@ -49,7 +52,19 @@ class LlamaVocabulary:
         return piece
 
     def ends(self, token: int) -> bool:
-        return token in self._ends
+        return token in self.end_tokens
+
+    def is_special(self, token: int) -> bool:
+        """Whether the token is a mark and no text: a control token, or one of the model's own that is written so."""
+        attributes = llama_cpp.llama_vocab_get_attr(self._vocab, token)
+        if attributes & CONTROL:
+            return True
+        text = self.special_text(token) if attributes & USER_DEFINED else b""
+        return text.startswith(b"<") and text.endswith(b">")
+
+    def special_text(self, token: int) -> bytes:
+        """What a mark is written as where it is meant to be one."""
+        return self._special(token).encode()
 
     def _tokens(self, rendered: str) -> list[int]:
         """Rendered text as tokens, span by span. A template that writes the begin token itself gets no second one."""

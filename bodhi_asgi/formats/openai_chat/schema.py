@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from bodhi_asgi.types import INT64_MAX
 from bodhi_asgi.validation import WHOLE, WireModel
-from bodhi_asgi.wire.adapters import AdapterUses
+from bodhi_asgi.wire.constraint import GuidedOptions
 from bodhi_asgi.wire.sampling import SamplingOptions
 from bodhi_asgi.wire.usage import UsageShape
 
@@ -36,7 +36,7 @@ class StreamOptions(WireModel):
     include_usage: bool | None = None
 
 
-class ChatCompletionRequest(SamplingOptions):
+class ChatCompletionRequest(SamplingOptions, GuidedOptions):
     """What a client asks for. A parameter that is ``null`` counts as absent."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
@@ -46,7 +46,6 @@ class ChatCompletionRequest(SamplingOptions):
     max_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
     n: Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None = None
-    lora: AdapterUses | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
 
 

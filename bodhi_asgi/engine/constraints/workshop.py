@@ -1,0 +1,209 @@
+"""A thread beside the engine's own, in which constraints are compiled while running streams go on.
+
+One at a time, each with two seconds. What takes longer is refused; it cannot be interrupted, and while it goes on the
+next ones wait, or are told to come back. A thread that does not return at all makes the engine say that it stands
+still, so that whoever supervises it ends it.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from bodhi_asgi.engine.errors import ConstraintInvalid, EngineBusy
+from bodhi_asgi.engine.threads import start_deep
+from bodhi_asgi.engine.types import ModelSpec, Work
+from bodhi_asgi.errors import BodhiError, Broken
+from bodhi_asgi.messages import GenerateRequest
+
+if TYPE_CHECKING:
+    from bodhi_asgi.engine.constraints.matcher import Matcher
+
+log = logging.getLogger(__name__)
+
+COMPILE_S: Final = 2.0
+"""For one constraint, from when its turn comes."""
+
+WAIT_S: Final = 10.0
+"""For its turn."""
+
+STUCK_S: Final = 10.0
+"""After which a compilation is taken to never come back."""
+
+RETRY_AFTER_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What came of one work: a matcher (None: it needs none), or why it is refused. Its deadline counts from now."""
+
+    work: Work
+    matcher: "Matcher | None" = None
+    error: BodhiError | None = None
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Work
+    arrived_at_s: float
+    began_at_s: float | None = None
+
+
+class Workshop:
+    """Compiles for one engine loop. All methods belong to the loop's thread, but for :meth:`_serve`.
+
+    ``prepare`` does, once, what every compilation needs, however long that takes; ``compile`` makes a matcher for a
+    request; ``done`` is called in the workshop's thread. The thread starts with the first work.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        prepare: Callable[[], None],
+        compile: Callable[[GenerateRequest], "Matcher | None"],  # noqa: A002
+        done: Callable[[Prepared], None],
+    ) -> None:
+        self._spec = spec
+        self._prepare = prepare
+        self._compile = compile
+        self._done = done
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        # Shared between the threads, under the condition; in order of arrival.
+        self._changed = threading.Condition()
+        self._jobs: deque[_Job] = deque()
+        self._at_work: _Job | None = None
+        self._working_since_s: float | None = None
+        self._moves = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the thread has something to do, given up or not."""
+        return bool(self._jobs) or self._working_since_s is not None
+
+    @property
+    def progress(self) -> int:
+        """Grows with what is begun and finished."""
+        return self._moves
+
+    def is_stuck(self, now_s: float) -> bool:
+        """Whether one compilation has gone on for so long that it will hardly end."""
+        since_s = self._working_since_s
+        return since_s is not None and now_s - since_s > STUCK_S
+
+    def submit(self, work: Work) -> None:
+        """Take a work; what came of it is told to ``done``, unless it is given up before. Raises EngineBusy."""
+        with self._changed:
+            own = sum(job.work.owner == work.owner for job in self._jobs)
+            if len(self._jobs) >= self._spec.queue_limit or (work.owner and own >= self._spec.queue_limit_per_owner):
+                raise _too_busy()
+            self._jobs.append(_Job(work, time.monotonic()))
+            self._changed.notify()
+        if self._thread is None:
+            self._thread = start_deep(self._serve, f"bodhi-constraints-{self._spec.name}")
+
+    def give_up(self, work_id: str) -> bool:
+        """Forget a work. False when it is not here."""
+        with self._changed:
+            for job in self._jobs:
+                if job.work.id == work_id:
+                    self._jobs.remove(job)
+                    return True
+            if self._at_work is not None and self._at_work.work.id == work_id:
+                self._at_work = None
+                return True
+        return False
+
+    def expire(self, now_s: float) -> list[Prepared]:
+        """Refuse what has taken too long, or has waited too long behind that."""
+        late: list[Prepared] = []
+        with self._changed:
+            job = self._at_work
+            if job is not None and job.began_at_s is not None and now_s - job.began_at_s >= COMPILE_S:
+                self._at_work = None
+                late.append(Prepared(job.work, error=_too_slow(job.work.request)))
+            while self._jobs and now_s - self._jobs[0].arrived_at_s >= WAIT_S:
+                late.append(Prepared(self._jobs.popleft().work, error=_too_busy()))
+        return late
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        """When :meth:`expire` next has something to do, by ``time.monotonic``."""
+        with self._changed:
+            job = self._at_work
+            times = [job.began_at_s + COMPILE_S] if job is not None and job.began_at_s is not None else []
+            times += [self._jobs[0].arrived_at_s + WAIT_S] if self._jobs else []
+        return min(times, default=None)
+
+    def close(self, timeout_s: float) -> tuple[list[Work], bool]:
+        """End the thread; returns the works that are left, and whether the thread has ended within ``timeout_s``."""
+        with self._changed:
+            self._is_closed = True
+            left = [job.work for job in self._jobs]
+            left += [self._at_work.work] if self._at_work is not None else []
+            self._jobs.clear()
+            self._at_work = None
+            self._changed.notify()
+        if self._thread is None:
+            return left, True
+        self._thread.join(timeout_s)
+        return left, not self._thread.is_alive()
+
+    # -- the workshop's thread
+
+    def _serve(self) -> None:
+        failure: BodhiError | None = None
+        try:
+            self._prepare()
+        except BodhiError as error:
+            failure = error
+        while (job := self._next()) is not None:
+            self._finish(job, self._result(job, failure))
+
+    def _next(self) -> _Job | None:
+        with self._changed:
+            while not self._jobs and not self._is_closed:
+                self._changed.wait()
+            if self._is_closed:
+                return None
+            job = self._at_work = self._jobs.popleft()
+            job.began_at_s = self._working_since_s = time.monotonic()
+            self._moves += 1
+            return job
+
+    def _result(self, job: _Job, failure: BodhiError | None) -> Prepared:
+        try:
+            if failure is not None:
+                raise failure
+            matcher = self._compile(job.work.request)
+        except BodhiError as error:
+            return Prepared(job.work, error=error)
+        except Exception:
+            log.exception("a constraint could not be compiled", extra={"model": self._spec.name})
+            return Prepared(job.work, error=Broken("the constraint could not be compiled, by a fault of the server"))
+        if job.work.deadline_s is None:
+            return Prepared(job.work, matcher)
+        left_s = job.work.deadline_s - (time.monotonic() - job.arrived_at_s)
+        return Prepared(replace(job.work, deadline_s=max(0.0, left_s)), matcher)
+
+    def _finish(self, job: _Job, prepared: Prepared) -> None:
+        with self._changed:
+            self._working_since_s = None
+            self._moves += 1
+            is_awaited = self._at_work is job
+            self._at_work = None
+        if is_awaited:
+            self._done(prepared)
+
+
+def _too_slow(request: GenerateRequest) -> ConstraintInvalid:
+    param = request.constraint.param if request.constraint is not None else "tools"
+    return ConstraintInvalid(f"'{param}' takes longer than {COMPILE_S:g} s to compile; make it simpler", param=param)
+
+
+def _too_busy() -> EngineBusy:
+    return EngineBusy("other constraints are being compiled; try again later", retry_after_s=RETRY_AFTER_S)
