@@ -96,10 +96,19 @@ Prompt: TypeAlias = ChatPrompt | TextPrompt
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterChoice:
+    """An adapter by the name it has in the settings of the model, and how strongly; ``None`` leaves its own scale."""
+
+    name: str
+    scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """What a model is asked for. ``max_tokens`` ``None`` means until the model stops or the context is full.
 
-    ``n`` answers are wanted; the engine is given a request for each of them.
+    ``n`` answers are wanted; the engine is given a request for each of them. ``adapters`` are exactly those that apply;
+    ``None`` means the model's own, as its settings say.
     """
 
     model: str
@@ -108,6 +117,7 @@ class GenerateRequest:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     n: int = 1
+    adapters: tuple[AdapterChoice, ...] | None = None
     constraint: Constraint | None = None
 
     @property

@@ -16,6 +16,12 @@ class PromptInvalid(Invalid):
     code = "prompt_invalid"
 
 
+class AdapterUnknown(Invalid):
+    """The model has no adapter of the name that a request gives."""
+
+    code = "adapter_unknown"
+
+
 class ConstraintInvalid(Invalid):
     """What the answer is to be held to is wrong in itself, beyond a limit, or asks for what cannot be enforced."""
 

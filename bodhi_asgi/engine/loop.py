@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from bodhi_asgi.engine.adapters import adapter_set
 from bodhi_asgi.engine.constraints.workshop import Prepared, Workshop
 from bodhi_asgi.engine.errors import (
     ContextLengthExceeded,
@@ -142,7 +143,7 @@ class EngineLoop:
     def _main(self) -> None:
         try:
             facts = self._runner.load(self._is_wanted)
-            self_test(self._runner)
+            self_test(self._runner, self._spec)
             self._scheduler = Scheduler(
                 self._runner.vocabulary,
                 slots=self._spec.slots,
@@ -240,6 +241,7 @@ class EngineLoop:
     def _admit(self, scheduler: Scheduler, facts: ModelFacts, work: Work, matcher: "Matcher | None") -> None:
         try:
             check_size(work.request.prompt, work.request.max_tokens, facts.n_ctx)
+            adapters = adapter_set(self._spec.adapters, work.request.adapters)
             tokens = self._runner.vocabulary.encode(work.request.prompt)
             if len(tokens) >= facts.n_ctx:
                 raise ContextLengthExceeded(
@@ -249,7 +251,7 @@ class EngineLoop:
                     n_ctx=facts.n_ctx,
                 )
             deadline_at_s = None if work.deadline_s is None else time.monotonic() + work.deadline_s
-            sequence = scheduler.add(work, tokens, deadline_at_s)
+            sequence = scheduler.add(work, tokens, deadline_at_s, adapters)
         except BodhiError as error:
             self._send([Chunk(work.id, error=error)])
             return

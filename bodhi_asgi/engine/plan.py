@@ -5,8 +5,12 @@ The scheduler makes a plan, a runner carries it out, the scheduler applies the r
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from bodhi_asgi.errors import BodhiError
+
+AdapterSet: TypeAlias = tuple[tuple[int, float], ...]
+"""Adapters in force, by their index in the model's spec and in its order, each with its scale; none has scale 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +29,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """Everything of one step: first ``clear`` the cells of these slots, then compute the rows in one batch."""
+    """Everything of one step: first ``clear`` the cells of these slots, then compute the rows in one batch.
+
+    llama.cpp applies adapters to a whole batch, so all rows of a step are of sequences with the same ``adapters``.
+    """
 
     rows: tuple[Row, ...]
     clear: tuple[int, ...] = ()
+    adapters: AdapterSet = ()
 
     @property
     def tokens(self) -> int:

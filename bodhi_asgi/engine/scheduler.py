@@ -1,14 +1,17 @@
 """What the next step computes: continuous batching as plain arithmetic, without a clock and without a thread.
 
 Every step gives each running sequence its one token first, then fills the batch with pieces of waiting prompts, so
-that a long prompt never stops the others for longer than one piece. When cells run out, the youngest sequence gives
+that a long prompt never stops the others for longer than one piece. Sequences with different adapters take turns,
+because a step has one set of them. When cells run out, the youngest sequence gives
 its own back and waits again; when the next in turn finds no place, so does the youngest of the owner who has most,
 until shares are even. Everything that is added ends in exactly one final chunk.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
+from bodhi_asgi.engine.adapters import Turns
 from bodhi_asgi.engine.errors import (
     ContextLengthExceeded,
     DeadlineExceeded,
@@ -16,7 +19,7 @@ from bodhi_asgi.engine.errors import (
     EngineStopped,
     WorkCancelled,
 )
-from bodhi_asgi.engine.plan import Drawn, Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.queue import FairQueue
 from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.sequence import Sequence
@@ -50,16 +53,19 @@ class Scheduler:
         self._running: list[Sequence] = []  # who was let in first stands first, whenever he came
         self._parked: list[Sequence] = []  # paused, and without slot and cells, because others needed them
         self._sequences: dict[str, Sequence] = {}
+        self._turns = Turns()
         self._next_number = 0
         self._ended: list[int] = []
         self._steps = 0
         self._prompt_tokens = 0
         self._completion_tokens = 0
 
-    def add(self, work: Work, tokens: list[int], deadline_at_s: float | None = None) -> Sequence:
+    def add(
+        self, work: Work, tokens: list[int], deadline_at_s: float | None = None, adapters: AdapterSet = ()
+    ) -> Sequence:
         """Stand in line. A request that finds a free slot is never refused. Raises EngineBusy."""
         self._refuse_when_full(work.owner)
-        sequence = Sequence(self._next_number, work, tokens, deadline_at_s)
+        sequence = Sequence(self._next_number, work, tokens, deadline_at_s, adapters)
         self._queue.put(work.owner, sequence)
         self._next_number += 1
         self._sequences[work.id] = sequence
@@ -128,14 +134,13 @@ class Scheduler:
 
         ``prefill_limit`` bounds the tokens of prompts in a step in which others wait for their next token.
         """
-        rows = self._decode_rows()
-        budget = self._n_batch - len(rows)
-        rows += self._prefill_rows(min(budget, prefill_limit) if rows else budget)
-        # Room is made at the cost of others, who may have had their row already, and may even be back by now.
-        latest = {row.sampler: row for row in rows}
-        rows = [row for sequence in self._running if (row := latest.get(sequence.number)) and sequence.is_next(row)]
+        for adapters in self._in_turn():
+            rows = self._rows(adapters, prefill_limit)
+            if rows:
+                self._turns.served(adapters)
+                return StepPlan(tuple(rows), self._slots.to_clear(), adapters)
         clear = self._slots.to_clear()
-        return StepPlan(tuple(rows), clear) if rows or clear else None
+        return StepPlan((), clear) if clear else None
 
     def apply(self, plan: StepPlan, result: StepResult) -> list[Chunk]:
         """Take what came of a plan. Sequences that have ended since then are skipped."""
@@ -191,27 +196,45 @@ class Scheduler:
 
     # -- planning
 
-    def _decode_rows(self) -> list[Row]:
-        rows: list[Row] = []
-        for sequence in tuple(self._running):
-            if sequence.slot is None or sequence.pending != 1 or sequence.is_paused:
-                continue
-            if not self._make_room(sequence, 1):
-                continue
-            rows.append(self._hold_row(sequence, 1))
-        return rows
+    def _in_turn(self) -> Iterator[AdapterSet]:
+        """The sets of adapters for which there may be something to do, in order; a step is for the first that has."""
+        yield from self._sets()
+        if (owner := self._make_way()) is not None:
+            yield self._queue.peek(owner).adapters
+        yield from self._sets()
 
-    def _prefill_rows(self, budget: int) -> list[Row]:
+    def _sets(self) -> list[AdapterSet]:
+        return self._turns.order(sequence.adapters for sequence in self._running if not sequence.is_paused)
+
+    def _rows(self, adapters: AdapterSet, prefill_limit: int) -> list[Row]:
+        """One step of the sequences with these adapters: the others wait for the next one."""
+        rows = self._decode_rows(adapters)
+        budget = self._n_batch - len(rows)
+        is_awaited = bool(rows) or any(sequence.wants_token for sequence in self._running)
+        rows += self._prefill_rows(adapters, min(budget, prefill_limit) if is_awaited else budget)
+        # Room is made at the cost of others, who may have had their row already, and may even be back by now.
+        latest = {row.sampler: row for row in rows}
+        return [row for sequence in self._running if (row := latest.get(sequence.number)) and sequence.is_next(row)]
+
+    def _decode_rows(self, adapters: AdapterSet) -> list[Row]:
+        return [
+            self._hold_row(sequence, 1)
+            for sequence in tuple(self._running)
+            if sequence.wants_token and sequence.adapters == adapters and self._make_room(sequence, 1)
+        ]
+
+    def _prefill_rows(self, adapters: AdapterSet, budget: int) -> list[Row]:
         rows: list[Row] = []
         for sequence in tuple(self._running):
             wants = sequence.slot is not None and sequence.pending > 1 and not sequence.is_paused
-            if wants and budget > 0 and self._make_room(sequence, 1):
+            if wants and sequence.adapters == adapters and budget > 0 and self._make_room(sequence, 1):
                 budget -= self._prefill(sequence, budget, rows)
         while budget > 0 and (owner := self._make_way()) is not None:
             sequence = self._queue.pop(owner)
             sequence.slot = self._slots.take()
             self._running.append(sequence)
-            budget -= self._prefill(sequence, budget, rows)
+            if sequence.adapters == adapters:
+                budget -= self._prefill(sequence, budget, rows)
         return rows
 
     def _prefill(self, sequence: Sequence, budget: int, rows: list[Row]) -> int:

@@ -7,8 +7,9 @@ engine process that death comes before there are requests, and is a failed load 
 import contextlib
 from typing import Final
 
-from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan
+from bodhi_asgi.engine.plan import AdapterSet, Row, StepOutcome, StepPlan
 from bodhi_asgi.engine.runner import Runner
+from bodhi_asgi.engine.types import ModelSpec
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role, Sampling, TextPrompt
 
@@ -43,8 +44,11 @@ SLOT: Final = 0
 SAMPLER: Final = 0
 
 
-def self_test(runner: Runner) -> None:
-    """Tokenise, render and compute a little, and leave nothing of it. What goes wrong is raised, or is the end."""
+def self_test(runner: Runner, spec: ModelSpec) -> None:
+    """Tokenise, render and compute a little, with each adapter too, and leave nothing of it.
+
+    What goes wrong is raised, or is the end.
+    """
     vocabulary = runner.vocabulary
     prompt: list[int] = []
     for text in TEXTS:
@@ -55,14 +59,16 @@ def self_test(runner: Runner) -> None:
     # A model without a usable template still completes text; its chat requests are refused with the reason.
     with contextlib.suppress(BodhiError):
         vocabulary.encode(ChatPrompt((Message(Role.USER, "Hello"),)))
-    _generate(runner, prompt[:PROMPT_TOKENS])
+    _generate(runner, prompt[:PROMPT_TOKENS], ())
+    for index in range(len(spec.adapters)):
+        _generate(runner, prompt[:PROMPT_TOKENS], ((index, 1.0),))
 
 
-def _generate(runner: Runner, tokens: list[int]) -> None:
+def _generate(runner: Runner, tokens: list[int], adapters: AdapterSet) -> None:
     runner.begin(SAMPLER, GenerateRequest("", TextPrompt(""), Sampling(temperature=0)), tokens)
     position = 0
     for _ in range(ANSWER_TOKENS):
-        result = runner.run(StepPlan((Row(SLOT, SAMPLER, position, tuple(tokens), wants_token=True),)))
+        result = runner.run(StepPlan((Row(SLOT, SAMPLER, position, tuple(tokens), wants_token=True),), (), adapters))
         if result.outcome is not StepOutcome.DONE:  # a load that is given up interrupts the step
             break
         position += len(tokens)

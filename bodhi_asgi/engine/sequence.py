@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bodhi_asgi.engine.detokenizer import TextStream
-from bodhi_asgi.engine.plan import Drawn, Row
+from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row
 from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.types import Chunk, Work
 from bodhi_asgi.messages import FinishReason, Usage
@@ -21,6 +21,7 @@ class Sequence:
     work: Work
     tokens: list[int]
     deadline_at_s: float | None = None
+    adapters: AdapterSet = ()
     slot: int | None = None
     computed: int = 0
     is_paused: bool = False
@@ -35,6 +36,11 @@ class Sequence:
     def pending(self) -> int:
         """Tokens without cells."""
         return len(self.tokens) - self.computed
+
+    @property
+    def wants_token(self) -> bool:
+        """Whether it has a slot and lacks nothing but its next token."""
+        return self.slot is not None and self.pending == 1 and not self.is_paused
 
     @property
     def generated(self) -> int:

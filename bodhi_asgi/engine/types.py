@@ -44,6 +44,15 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """A LoRA adapter of a model: ``scale`` is how strongly it applies to requests that say nothing; 0 is not at all."""
+
+    name: str
+    path: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model file and how to run it. Two specs with equal values may share one engine process.
 
@@ -66,6 +75,7 @@ class ModelSpec:
     memory_bytes: int = 0
     keep_alive_s: float = -1.0
     tuning: Tuning = Tuning()
+    adapters: tuple[AdapterSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

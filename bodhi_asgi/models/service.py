@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from bodhi_asgi.cache.types import Cache
 from bodhi_asgi.caller import Caller, ModelForbidden, Scope
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
-from bodhi_asgi.engine.types import ModelSpec, RunnerName, Tuning
+from bodhi_asgi.engine.types import AdapterSpec, ModelSpec, RunnerName, Tuning
 from bodhi_asgi.messages import ModelCard, ModelSource
 from bodhi_asgi.models.errors import ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.files import locate
+from bodhi_asgi.settings.adapters import AdapterSettings
 from bodhi_asgi.settings.sections import EngineSettings
-from bodhi_asgi.settings.tuning import ModelSettings, path_of, tuned
+from bodhi_asgi.settings.tuning import ModelSettings, adapters_of, path_of, tuned
 
 DEMO: Final = "demo"
 
@@ -30,6 +30,7 @@ class ModelService:
         self._cache = cache
         self._references = {name: path_of(entry) for name, entry in models.items()}
         self._engines = {name: tuned(engine, entry) for name, entry in models.items()}
+        self._adapters = {name: adapters_of(entry) for name, entry in models.items()}
         if demo:
             self._references.setdefault(DEMO, str(DEMO_MODEL_PATH))
             self._engines.setdefault(DEMO, engine)
@@ -59,8 +60,11 @@ class ModelService:
             raise ModelForbidden(f"the caller has no grant to use the model '{name}'", param="model", model=name)
         engine = self._engines[name]
         runner: RunnerName = engine.runner
-        path = await asyncio.to_thread(locate, name, reference) if runner == "llama" else Path(reference)
-        return spec_of(name, str(path), engine)
+        if runner != "llama":
+            return spec_of(name, reference, engine)
+        path = await asyncio.to_thread(locate, name, reference)
+        adapters = await asyncio.to_thread(_located, name, self._adapters.get(name, {}))
+        return spec_of(name, str(path), engine, adapters)
 
     async def _card(self, caller: Caller, name: str) -> ModelCard:
         reference = self._references[name]
@@ -72,7 +76,7 @@ class ModelService:
         return ModelCard(id=name, source=source, created=created, usable=caller.may_use(name))
 
 
-def spec_of(name: str, path: str, engine: EngineSettings) -> ModelSpec:
+def spec_of(name: str, path: str, engine: EngineSettings, adapters: tuple[AdapterSpec, ...] = ()) -> ModelSpec:
     """What the engine is told of a model and of how to run it."""
     return ModelSpec(
         name=name,
@@ -87,6 +91,7 @@ def spec_of(name: str, path: str, engine: EngineSettings) -> ModelSpec:
         n_gpu_layers=engine.n_gpu_layers,
         memory_bytes=engine.memory_bytes,
         keep_alive_s=engine.keep_alive_s,
+        adapters=adapters,
         tuning=Tuning(
             n_ubatch=engine.n_ubatch,
             threads_batch=engine.threads_batch,
@@ -102,6 +107,13 @@ def spec_of(name: str, path: str, engine: EngineSettings) -> ModelSpec:
             yarn_orig_ctx=engine.yarn_orig_ctx,
             load_mode=engine.load_mode,
         ),
+    )
+
+
+def _located(name: str, adapters: Mapping[str, AdapterSettings]) -> tuple[AdapterSpec, ...]:
+    return tuple(
+        AdapterSpec(one, str(locate(f"{name}', adapter '{one}", adapter.path)), adapter.scale)
+        for one, adapter in adapters.items()
     )
 
 

@@ -74,9 +74,13 @@ def _model(name: object, entry: object) -> object:
 def _model_path(name: str, reference: object) -> str:
     if not isinstance(reference, str | PathLike):
         raise ValueError(f"the model '{name}' needs a path as text")  # noqa: TRY004  # for pydantic
-    text = str(fspath(reference))
+    return file_reference(str(fspath(reference)), f"the model '{name}'")
+
+
+def file_reference(text: str, whose: str) -> str:
+    """The path or hub reference of a file; whether there is one is asked when it is needed."""
     if not text.strip() or "\0" in text:
-        raise ValueError(f"the model '{name}' has no path")
+        raise ValueError(f"{whose} has no path")
     _refuse_placeholder(text)
     return text
 

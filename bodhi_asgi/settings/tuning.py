@@ -3,12 +3,15 @@
 Each is a choice of its own with a range. Nothing is passed on to llama.cpp that has not been understood here.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
 from bodhi_asgi.settings import checks
+from bodhi_asgi.settings.adapters import AdapterSettings, read_adapters
+from bodhi_asgi.settings.frozen import FrozenDict
 from bodhi_asgi.settings.section import Section
 
 CacheType: TypeAlias = Literal["f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
@@ -100,6 +103,20 @@ class ModelSettings(ModelTuning):
     """One model: where its file is, and in what it differs from the section ``engine``."""
 
     path: Annotated[str, Field(description="A path to a GGUF file, or owner/repo/file.gguf in the Hugging Face cache.")]
+    adapters: Annotated[
+        dict[str, AdapterSettings],
+        Field(description="LoRA adapters by name: a path, or a table with path and scale; requests choose by name."),
+    ] = FrozenDict()
+
+    @field_validator("adapters", mode="before")
+    @classmethod
+    def _read_adapters(cls, value: object) -> object:
+        return read_adapters(value)
+
+    @field_validator("adapters")
+    @classmethod
+    def _freeze_adapters(cls, value: dict[str, AdapterSettings]) -> dict[str, AdapterSettings]:
+        return FrozenDict(value)
 
     @property
     def changes(self) -> dict[str, object]:
@@ -107,7 +124,8 @@ class ModelSettings(ModelTuning):
         return {name: getattr(self, name) for name in ModelTuning.model_fields if name in self.model_fields_set}
 
     def __str__(self) -> str:
-        return " ".join([self.path, *(f"{name}={checks.shown(value)}" for name, value in self.changes.items())])
+        said = {**self.changes, **({"adapters": self.adapters} if self.adapters else {})}
+        return " ".join([self.path, *(f"{name}={checks.shown(value)}" for name, value in said.items())])
 
 
 def _form_of(entry: Any) -> str:
@@ -125,6 +143,11 @@ T = TypeVar("T", bound=ModelTuning)
 def path_of(entry: str | ModelSettings) -> str:
     """Where the model is."""
     return entry.path if isinstance(entry, ModelSettings) else entry
+
+
+def adapters_of(entry: str | ModelSettings) -> Mapping[str, AdapterSettings]:
+    """The model's adapters by name."""
+    return entry.adapters if isinstance(entry, ModelSettings) else {}
 
 
 def tuned(settings: T, entry: str | ModelSettings) -> T:

@@ -15,10 +15,11 @@ def rewrite(
     *,
     keys: Mapping[str, Callable[[Any], Any]] | None = None,
     tensor: Callable[[gguf.ReaderTensor], NDArray[np.float32]] | None = None,
+    more: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Path:
     """Copy a model, putting each value under ``keys`` through its function; None leaves the key out.
 
-    ``tensor`` gives a tensor's new values; without it all are copied as they are.
+    ``tensor`` gives a tensor's new values; without it all are copied as they are. ``more`` tensors are added.
     """
     reader = gguf.GGUFReader(str(source))
     writer = gguf.GGUFWriter(str(target), "llama")
@@ -36,6 +37,8 @@ def rewrite(
             writer.add_tensor(one.name, one.data, raw_dtype=one.tensor_type)
         else:
             writer.add_tensor(one.name, tensor(one))
+    for name, values in (more or {}).items():
+        writer.add_tensor(name, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -49,8 +52,9 @@ def write_full_precision(source: Path, target: Path) -> Path:
     With Q8_0, llama.cpp rounds activations as well, in blocks that depend on the shape of the batch: logits move by
     tenths. Whether a batch mixes up its sequences is seen only where rounding cannot be blamed.
     """
-
-    def unpacked(one: gguf.ReaderTensor) -> NDArray[np.float32]:
-        return np.ascontiguousarray(gguf.quants.dequantize(one.data, one.tensor_type), dtype=np.float32)
-
     return rewrite(source, target, tensor=unpacked)
+
+
+def unpacked(one: gguf.ReaderTensor) -> NDArray[np.float32]:
+    """A tensor's values in full precision."""
+    return np.ascontiguousarray(gguf.quants.dequantize(one.data, one.tensor_type), dtype=np.float32)

@@ -110,13 +110,17 @@ def _enter(directory: Path) -> os.stat_result:
 
 
 def spec_key(spec: ModelSpec) -> str:
-    """Names the spec and the state of its file, so that a replaced file is loaded by a new engine."""
+    """Names the spec and the state of its files, so that a replaced file is loaded by a new engine."""
+    files = [_state(path) for path in (spec.path, *(adapter.path for adapter in spec.adapters))]
+    return hashlib.sha256(orjson.dumps([spec, files])).hexdigest()[:_NAME_LENGTH]
+
+
+def _state(path: str) -> list[str | int]:
     try:
-        found = Path(spec.path).stat()
-        file = [os.path.realpath(spec.path), found.st_size, found.st_mtime_ns]
+        found = Path(path).stat()
     except OSError:
-        file = []
-    return hashlib.sha256(orjson.dumps([spec, file])).hexdigest()[:_NAME_LENGTH]
+        return []
+    return [os.path.realpath(path), found.st_size, found.st_mtime_ns]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import context_tokens, model_memory
 from bodhi_asgi.engine.plan import StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.runners import llama_tuning
+from bodhi_asgi.engine.runners.llama_adapters import LlamaAdapters
 from bodhi_asgi.engine.runners.llama_draw import Drawer
 from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, make_tokenizer
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
@@ -56,6 +57,7 @@ class LlamaRunner:
         # ctypes frees a callback that nobody references, and llama.cpp would call into nothing.
         self._abort_callback = llama_cpp.ggml_abort_callback(self._on_node)
         self._batch: Batch | None = None
+        self._adapters = LlamaAdapters()
 
     @property
     def vocabulary(self) -> LlamaVocabulary:
@@ -83,6 +85,8 @@ class LlamaRunner:
             reason = "the load was cancelled" if not is_wanted() else _reason()
             raise ModelLoadFailed(f"the model '{self._spec.name}' cannot be loaded: {reason}", model=self._spec.name)
         try:
+            # Before the context, which is sized for the nodes that adapters add to a graph.
+            self._adapters.load(self._model, self._spec)
             return self._open_context()
         except BaseException:
             self.unload()
@@ -119,6 +123,7 @@ class LlamaRunner:
         if not plan.rows:
             return StepResult()
         assert self._batch is not None
+        self._adapters.apply(self._context, plan.adapters)
         outputs = self._batch.fill(plan)
         code = llama_cpp.llama_decode(self._context, self._batch.native)
         # After the step and not before it: an interrupt that comes a moment early is meant for the step that follows.
@@ -144,6 +149,7 @@ class LlamaRunner:
         self._grammars = None
         if self._context:
             llama_cpp.llama_free(self._context)
+        self._adapters.free()
         if self._model:
             llama_cpp.llama_model_free(self._model)
         self._context = self._model = self._memory = self._vocabulary = None

@@ -10,6 +10,7 @@ from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest, Request
 from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role
 from bodhi_asgi.types import JSONObject
 from bodhi_asgi.validation import validated
+from bodhi_asgi.wire.adapters import adapters_of
 from bodhi_asgi.wire.constraint import constraint_of
 from bodhi_asgi.wire.limits import RequestLimits
 from bodhi_asgi.wire.refusal import without_neutral
@@ -88,6 +89,7 @@ def decode(body: JSONObject | ChatCompletionRequest, limits: RequestLimits) -> C
         max_tokens=wire.max_completion_tokens or wire.max_tokens,
         stop=stop_of(wire, limits),
         n=choices_of(wire.n, limits),
+        adapters=adapters_of(wire.lora),
         constraint=constraint_of(wire),
     )
     include_usage = bool(wire.stream_options and wire.stream_options.include_usage)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from bodhi_asgi.types import INT64_MAX
 from bodhi_asgi.validation import WHOLE, WireModel
+from bodhi_asgi.wire.adapters import AdapterUses
 from bodhi_asgi.wire.constraint import GuidedOptions
 from bodhi_asgi.wire.sampling import SamplingOptions
 from bodhi_asgi.wire.usage import UsageShape
@@ -46,6 +47,7 @@ class ChatCompletionRequest(SamplingOptions, GuidedOptions):
     max_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
     n: Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None = None
+    lora: AdapterUses | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
 
 

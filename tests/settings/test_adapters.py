@@ -1,0 +1,68 @@
+"""LoRA adapters in the configuration: a path or a table by name, and one sentence for whatever is wrong."""
+
+from typing import Any
+
+import pytest
+
+from bodhi_asgi.cache.memory import MemoryCache
+from bodhi_asgi.caller import Caller
+from bodhi_asgi.clock import StillClock
+from bodhi_asgi.demo_model import DEMO_MODEL_PATH
+from bodhi_asgi.engine.types import AdapterSpec
+from bodhi_asgi.errors import ConfigurationInvalid
+from bodhi_asgi.models.errors import ModelFileMissing
+from bodhi_asgi.models.service import ModelService
+from bodhi_asgi.settings.adapters import AdapterSettings
+from bodhi_asgi.settings.schema import BodhiServerConfig
+
+PATH = str(DEMO_MODEL_PATH)
+
+
+def config(adapters: Any) -> BodhiServerConfig:
+    return BodhiServerConfig(models={"small": {"path": PATH, "adapters": adapters}})
+
+
+def service(adapters: Any) -> ModelService:
+    cache = MemoryCache(max_entries=10, ttl_s=60, clock=StillClock())
+    made = config(adapters)
+    return ModelService(models=made.models, demo=False, engine=made.engine, cache=cache)
+
+
+async def test_adapters_reach_the_engine_by_name_with_their_scale_and_whole_path() -> None:
+    spec = await service({"tone": PATH, "style": {"path": PATH, "scale": 0}}).resolve(Caller.host(), "small")
+    assert spec.adapters == (AdapterSpec("tone", PATH, 1.0), AdapterSpec("style", PATH, 0.0))
+
+
+def test_the_configuration_stays_hashable_and_shows_them() -> None:
+    made = config({"tone": PATH, "style": {"path": PATH, "scale": 0.5}})
+    assert hash(made.models) == hash(config({"tone": PATH, "style": AdapterSettings(path=PATH, scale=0.5)}).models)
+    (row,) = (row for row in made.rows() if row.name == "models")
+    assert f"adapters=tone={PATH}@1,style={PATH}@0.5" in row.value
+
+
+async def test_a_missing_file_is_told_with_model_and_adapter() -> None:
+    with pytest.raises(ModelFileMissing, match="model 'small', adapter 'tone': there is no file"):
+        await service({"tone": "/nowhere.gguf"}).resolve(Caller.host(), "small")
+
+
+@pytest.mark.parametrize(
+    ("adapters", "reason"),
+    [
+        (PATH, "a table of names and paths"),
+        ({"../x": PATH}, "cannot be called '../x'"),
+        ({"": PATH}, "cannot be called ''"),
+        ({"a": 5}, "needs a path as text"),
+        ({"a": ""}, "has no path"),
+        ({"a": "/path/to/a.gguf"}, "placeholder"),
+        ({"a": {"scale": 1}}, "needs a path"),
+        ({"a": {"path": PATH, "weight": 1}}, "has no setting 'weight'"),
+        ({"a": {"path": PATH, "scale": 17}}, "from -16 to 16"),
+        ({"a": {"path": PATH, "scale": True}}, "from -16 to 16"),
+        ({"a": {"path": PATH, "scale": float("nan")}}, "from -16 to 16"),
+        ({f"a{n}": PATH for n in range(17)}, "17 adapters are too many"),
+    ],
+)
+def test_what_is_wrong_is_refused_in_one_sentence(adapters: Any, reason: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match=reason) as refused:
+        config(adapters)
+    assert refused.value.param == "models.small.adapters"
