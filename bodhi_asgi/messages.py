@@ -40,7 +40,7 @@ class Sampling:
 
     ``None`` leaves the model's default. ``temperature`` 0 is greedy. ``top_k`` 0 is off. ``seed`` ``None`` draws one.
     The window of the repeat penalties is ``penalty_last_n`` tokens (0 off, -1 the context). ``logit_bias`` pairs a
-    token id with what is added to its logit.
+    token id with what is added to its logit. ``mirostat`` 1 and 2 take the place of everything that narrows the choice.
     """
 
     temperature: float | None = None
@@ -54,6 +54,19 @@ class Sampling:
     penalty_last_n: int | None = None
     seed: int | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
+    mirostat: int | None = None
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_penalty_last_n: int | None = None
+    dry_sequence_breakers: tuple[str, ...] | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    top_n_sigma: float | None = None
+    dynatemp_range: float | None = None
+    dynatemp_exponent: float | None = None
 
 
 class ConstraintKind(StrEnum):
@@ -107,8 +120,9 @@ class AdapterChoice:
 class GenerateRequest:
     """What a model is asked for. ``max_tokens`` ``None`` means until the model stops or the context is full.
 
-    ``n`` answers are wanted; the engine is given a request for each of them. ``adapters`` are exactly those that apply;
-    ``None`` means the model's own, as its settings say.
+    An answer ends before one of the strings of ``stop``, at a token of ``stop_tokens``, and where the model ends it
+    unless ``ignore_eos``; but not before ``min_tokens`` tokens. ``n`` answers are wanted; the engine is given a request
+    for each of them. ``adapters`` are exactly those that apply; ``None`` means the model's own, as its settings say.
     """
 
     model: str
@@ -118,6 +132,9 @@ class GenerateRequest:
     stop: tuple[str, ...] = ()
     n: int = 1
     adapters: tuple[AdapterChoice, ...] | None = None
+    stop_tokens: tuple[int, ...] = ()
+    min_tokens: int = 0
+    ignore_eos: bool = False
     constraint: Constraint | None = None
 
     @property

@@ -15,9 +15,13 @@ class TextStream:
         self._held = ""
         self.is_stopped = False
 
-    def push(self, piece: bytes) -> str:
-        """The text that may be shown now. Once a stop string is complete, ``is_stopped`` is set and nothing follows."""
-        return self._release(self._decoder.decode(piece))
+    def push(self, piece: bytes, *, may_stop: bool = True) -> str:
+        """The text that may be shown now. Once a stop string is complete, ``is_stopped`` is set and nothing follows.
+
+        Text that may not stop is no part of a stop string either; once some may, all that follows may.
+        """
+        text = self._decoder.decode(piece)
+        return self._release(text) if may_stop else text
 
     def finish(self) -> str:
         """What was held back, at the end of an answer that no stop string ended."""

@@ -2,10 +2,13 @@
 
 Options that are not given take llama.cpp's own habit (``top_k`` 40, ``top_p`` 0.95) at a temperature of 0.7 with
 ``min_p`` 0.1, which keeps small models on the path. A wide ``top_k`` always comes first: over a whole vocabulary of
-150,000 tokens the later steps cost a hundred times more and choose the same tokens. Penalties count generated tokens.
+150,000 tokens the later steps cost a hundred times more and choose the same tokens. Only ``top_n_sigma`` comes before
+it, which measures the spread of all logits. Penalties count generated tokens.
 """
 
+import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -17,6 +20,15 @@ DEFAULT_TOP_K: Final = 40
 DEFAULT_TOP_P: Final = 0.95
 DEFAULT_MIN_P: Final = 0.1
 DEFAULT_PENALTY_LAST_N: Final = 64
+DEFAULT_TAU: Final = 5.0
+DEFAULT_ETA: Final = 0.1
+MIROSTAT_M: Final = 100
+"""How many of the likeliest tokens mirostat 1 estimates the shape of the distribution from, as its paper does."""
+DEFAULT_XTC_THRESHOLD: Final = 0.1
+XTC_SEED: Final = 0x9E3779B9
+"""What is added to a seed for a second stream of random numbers that has nothing to do with the first."""
+FLOOR: Final = 1e-9
+"""A share of the likeliest one's probability that no draw ever notices."""
 MAX_SEED: Final = 0xFFFFFFFE
 """The largest seed; the next number asks llama.cpp for a random one."""
 
@@ -74,6 +86,41 @@ class Temperature:
 
 
 @dataclass(frozen=True, slots=True)
+class TopNSigma:
+    """Keep logits within ``n`` standard deviations of the largest."""
+
+    n: float
+
+
+@dataclass(frozen=True, slots=True)
+class Xtc:
+    """With this probability, drop all but the least likely of the tokens that reach the threshold."""
+
+    probability: float
+    threshold: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicTemperature:
+    """A temperature from ``t - range`` where the model is sure to ``t + range`` where it is not."""
+
+    t: float
+    range: float
+    exponent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mirostat:
+    """Draw so that the surprise stays near ``tau``; version 1 or 2 of https://arxiv.org/abs/2007.14966."""
+
+    version: int
+    tau: float
+    eta: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Greedy:
     """Take the likeliest."""
 
@@ -85,33 +132,77 @@ class Draw:
     seed: int
 
 
-Step: TypeAlias = LogitBias | TopK | Penalties | Typical | TopP | MinP | Temperature | Greedy | Draw
+Step: TypeAlias = (
+    LogitBias
+    | TopNSigma
+    | TopK
+    | Penalties
+    | Typical
+    | TopP
+    | MinP
+    | Xtc
+    | Temperature
+    | DynamicTemperature
+    | Mirostat
+    | Greedy
+    | Draw
+)
 
 
-def chain(sampling: Sampling) -> list[Step]:
-    """The steps for ``sampling``; the last one picks the token."""
+def chain(sampling: Sampling, never: Iterable[int] = ()) -> list[Step]:
+    """The steps for ``sampling``; the last one picks the token, which is none of ``never``."""
     steps: list[Step] = []
-    if sampling.logit_bias:
-        steps.append(LogitBias(sampling.logit_bias))
+    biases = (*sampling.logit_bias, *((token, -math.inf) for token in never))
+    if biases:
+        steps.append(LogitBias(biases))
     penalties = _penalties(sampling)
     temperature = DEFAULT_TEMPERATURE if sampling.temperature is None else sampling.temperature
     if temperature == 0:
         if penalties:
             steps += [TopK(WIDE_TOP_K), penalties]
         return [*steps, Greedy()]
+    seed = _seed(sampling.seed)
+    if sampling.mirostat:
+        tau = DEFAULT_TAU if sampling.mirostat_tau is None else sampling.mirostat_tau
+        eta = DEFAULT_ETA if sampling.mirostat_eta is None else sampling.mirostat_eta
+        steps += [TopK(WIDE_TOP_K), *filter(None, [penalties]), Temperature(temperature)]
+        return [*steps, Mirostat(sampling.mirostat, tau, eta, seed)]
+    steps += _narrowing(sampling, penalties)
+    if sampling.xtc_probability:
+        threshold = DEFAULT_XTC_THRESHOLD if sampling.xtc_threshold is None else sampling.xtc_threshold
+        steps.append(Xtc(sampling.xtc_probability, threshold, (seed + XTC_SEED) % (MAX_SEED + 1)))
+    return [*steps, _temperature(sampling, temperature), Draw(seed)]
+
+
+def _narrowing(sampling: Sampling, penalties: Penalties | None) -> list[Step]:
+    steps: list[Step] = []
+    sigma = sampling.top_n_sigma or 0
+    if sigma > 0:
+        steps.append(TopNSigma(sigma))
     top_k = DEFAULT_TOP_K if sampling.top_k is None else sampling.top_k
     steps.append(TopK(top_k or WIDE_TOP_K))
     if penalties:
         steps.append(penalties)
-    if sampling.typical_p is not None and sampling.typical_p < 1:
-        steps.append(Typical(sampling.typical_p))
+    typical = 1 if sampling.typical_p is None else sampling.typical_p
+    if typical < 1 or sigma > 0:
+        # Tokens without any probability would be counted as choices, and typical takes the logarithm of it.
+        steps.append(MinP(FLOOR))
+    if typical < 1:
+        steps.append(Typical(typical))
     top_p = DEFAULT_TOP_P if sampling.top_p is None else sampling.top_p
     if top_p < 1:
         steps.append(TopP(top_p))
     min_p = DEFAULT_MIN_P if sampling.min_p is None else sampling.min_p
     if min_p > 0:
         steps.append(MinP(min_p))
-    return [*steps, Temperature(temperature), Draw(_seed(sampling.seed))]
+    return steps
+
+
+def _temperature(sampling: Sampling, temperature: float) -> Step:
+    if not sampling.dynatemp_range:
+        return Temperature(temperature)
+    exponent = 1.0 if sampling.dynatemp_exponent is None else sampling.dynatemp_exponent
+    return DynamicTemperature(temperature, sampling.dynatemp_range, exponent)
 
 
 def _penalties(sampling: Sampling) -> Penalties | None:

@@ -67,15 +67,16 @@ class Sequence:
         if drawn.error is not None:
             return Chunk(self.work.id, error=drawn.error)
         token = drawn.token
-        if vocabulary.ends(token):
+        request = self.work.request
+        if vocabulary.ends(token) or token in request.stop_tokens:
             return self._last(self.text.finish(), FinishReason.STOP)
         self.tokens.append(token)
-        text = self.text.push(vocabulary.piece(token))
+        text = self.text.push(vocabulary.piece(token), may_stop=self.generated > request.min_tokens)
         if self.text.is_stopped:
             return self._last(text, FinishReason.STOP)
         if drawn.is_last:
             return self._last(text + self.text.finish(), FinishReason.STOP)
-        limit = self.work.request.max_tokens
+        limit = request.max_tokens
         if (limit is not None and self.generated >= limit) or len(self.tokens) >= n_ctx:
             return self._last(text + self.text.finish(), FinishReason.LENGTH)
         return Chunk(self.work.id, text) if text else None

@@ -59,6 +59,51 @@ async def test_a_stop_string_ends_an_answer_and_is_not_part_of_it(door: Door, to
     assert answer.body["choices"][0]["finish_reason"] == "stop"
 
 
+async def test_an_answer_goes_on_until_min_tokens_whatever_would_end_it(door: Door, token: str) -> None:
+    longer = await door.chat(ask("alpha beta", min_tokens=5, stop=["beta"]), token)
+    assert longer.text == "alpha beta" + "alpha beta" + "alpha"
+    assert longer.body["usage"]["completion_tokens"] >= 5
+
+    endless = await door.chat(ask("alpha beta", ignore_eos=True, max_tokens=7), token)
+    assert endless.body["choices"][0]["finish_reason"] == "length"
+    assert endless.body["usage"]["completion_tokens"] == 7
+
+
+EVERY_OPTION = {
+    "temperature": 1.1,
+    "top_p": 0.9,
+    "top_k": 50,
+    "min_p": 0.02,
+    "typical_p": 0.97,
+    "repeat_penalty": 1.05,
+    "repetition_penalty": 1.05,
+    "repeat_last_n": 32,
+    "frequency_penalty": 0.1,
+    "presence_penalty": 0.1,
+    "seed": 3,
+    "mirostat": 0,
+    "mirostat_tau": 5,
+    "mirostat_eta": 0.1,
+    "dry_multiplier": 0.8,
+    "dry_base": 1.75,
+    "dry_allowed_length": 2,
+    "dry_penalty_last_n": -1,
+    "dry_sequence_breakers": ["\n", ":"],
+    "xtc_probability": 0.1,
+    "xtc_threshold": 0.1,
+    "top_n_sigma": 1.5,
+    "dynatemp_range": 0.2,
+    "dynatemp_exponent": 1,
+    "stop_token_ids": [1],
+}
+
+
+async def test_every_option_of_sampling_is_taken(door: Door, token: str) -> None:
+    assert (await door.chat(ask("good morning", **EVERY_OPTION), token)).status == 200
+    mirostat = {"mirostat": 2, "top_k": 0, "top_p": 1, "min_p": 0, "top_n_sigma": -1, "xtc_probability": 0}
+    assert (await door.chat(ask("good morning", **mirostat), token)).status == 200
+
+
 async def test_text_parts_are_read_like_a_string(door: Door, token: str) -> None:
     body = ask("")
     body["messages"][0]["content"] = [{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]
@@ -92,6 +137,17 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("an empty stop string", {"stop": [""]}, 400, "stop.0", "from 1 to 256"),
     ("a logit bias for a word", {"logit_bias": {"cat": 1}}, 400, "logit_bias", "token ids"),
     ("a logit bias out of range", {"logit_bias": {"1": 101}}, 400, "logit_bias.1", "100"),
+    ("mirostat beside top_p", {"mirostat": 2, "top_p": 0.9}, 400, "top_p", "mirostat"),
+    ("mirostat without drawing", {"mirostat": 1, "temperature": 0}, 400, "mirostat", "temperature"),
+    ("a third mirostat", {"mirostat": 3}, 400, "mirostat", "less than or equal to 2"),
+    ("a range around nothing", {"dynatemp_range": 0.5, "temperature": 0}, 400, "dynatemp_range", "temperature"),
+    ("a dry base below one", {"dry_base": 0.5}, 400, "dry_base", "greater than or equal to 1"),
+    ("an empty breaker", {"dry_sequence_breakers": [""]}, 400, "dry_sequence_breakers.0", "at least 1"),
+    ("too many breakers", {"dry_sequence_breakers": ["x"] * 17}, 400, "dry_sequence_breakers", "at most 16"),
+    ("more tokens than wanted", {"min_tokens": 3, "max_tokens": 2}, 400, "min_tokens", "no more than 2"),
+    ("a negative stop token", {"stop_token_ids": [-1]}, 400, "stop_token_ids.0", "greater than or equal to 0"),
+    ("too many stop tokens", {"stop_token_ids": [1] * 65}, 400, "stop_token_ids", "at most 64"),
+    ("two names, two penalties", {"repeat_penalty": 1.1, "repetition_penalty": 1.2}, 400, "repetition_penalty", "same"),
     ("no choice", {"n": 0}, 400, "n", "greater than or equal to 1"),
     ("nine choices", {"n": 9}, 400, "n", "at most 8"),
     ("tools", {"tools": [{"type": "function"}]}, 400, "tools", "not supported"),

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,16 @@ async def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         await process.aclose(terminate=True)
 
 
-@pytest.mark.parametrize("sampling", [Sampling(temperature=0), HOT], ids=["greedy", "hot"])
+SAMPLINGS = {
+    "greedy": Sampling(temperature=0),
+    "hot": HOT,
+    "xtc": replace(HOT, xtc_probability=1, xtc_threshold=0.001),
+    "mirostat": Sampling(temperature=2, seed=7, mirostat=2, mirostat_tau=8),
+    "dry": replace(HOT, dry_multiplier=5, top_n_sigma=2, dynatemp_range=1),
+}
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS.keys())
 async def test_an_answer_satisfies_its_schema_and_ends_by_itself(engine: Engine, sampling: Sampling) -> None:
     deltas = await deltas_of(engine, work(ASK, constraint=schema(PERSON), sampling=sampling))
     jsonschema.validate(json.loads("".join(delta.text for delta in deltas)), PERSON)
@@ -122,6 +132,12 @@ async def test_stop_strings_biases_and_penalties_go_with_constraints(engine: Eng
     for _ in range(2):
         text = await text_of(engine, work(ASK, constraint=letters, sampling=shaped))
         assert re.fullmatch("[a-z ]{40}", text), text
+
+
+async def test_a_constraint_that_is_fulfilled_ends_an_answer_that_may_not_end_yet(engine: Engine) -> None:
+    three = Constraint(ConstraintKind.REGEX, "[a-z]{3}")
+    for changes in ({"min_tokens": 9}, {"ignore_eos": True, "max_tokens": 9}):
+        assert re.fullmatch("[a-z]{3}", await text_of(engine, work(ASK, constraint=three, sampling=HOT, **changes)))
 
 
 async def test_a_seed_gives_the_same_constrained_answer_again(engine: Engine) -> None:

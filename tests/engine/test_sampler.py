@@ -1,8 +1,10 @@
 """What each sampling option does to the distribution, in the chain that llama.cpp runs on the demo model."""
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import llama_cpp
 import numpy as np
@@ -41,10 +43,10 @@ class Chooser:
         self._at = 0
         self.continued(GREEDY, 1)
 
-    def continued(self, sampling: Sampling, tokens: int) -> list[int]:
+    def continued(self, wanted: Sampling | GenerateRequest, tokens: int) -> list[int]:
         """So many tokens after the text, each drawn and computed as an answer's are."""
         number = next(self._numbers)
-        self.runner.begin(number, asked(sampling))
+        self.runner.begin(number, asked(wanted) if isinstance(wanted, Sampling) else wanted)
         plan = StepPlan((Row(0, number, 0, self._text, wants_token=True),), clear=(0,))
         drawn: list[int] = []
         for position in range(len(self._text), len(self._text) + tokens):
@@ -229,7 +231,136 @@ def test_penalties_do_not_count_the_prompt(chooser: Chooser) -> None:
     ]
 
 
+def test_top_n_sigma_keeps_what_is_near_the_largest_of_all_logits(chooser: Chooser) -> None:
+    logits = np.log(chooser.probabilities())
+    near = np.flatnonzero(logits >= logits.max() - 1.5 * logits.std())
+    draws = chooser.draws(Sampling(temperature=1000, top_k=0, top_p=1, min_p=0, top_n_sigma=1.5), 60 * len(near))
+    assert set(draws) == {int(token) for token in near}
+    assert len(near) < WIDE_TOP_K
+    off = chooser.draws(Sampling(temperature=1000, top_k=0, top_p=1, min_p=0, top_n_sigma=-1), 500)
+    assert len(off) > len(near)
+
+
+def test_xtc_drops_all_but_the_least_likely_of_the_likely(chooser: Chooser) -> None:
+    shares = chooser.probabilities()
+    order = [int(token) for token in np.argsort(-shares)[:WIDE_TOP_K]]
+    kept = shares[order] / shares[order].sum()
+    threshold = float(kept[2] + kept[3]) / 2
+    always = Sampling(temperature=1, top_k=0, top_p=1, min_p=0, xtc_probability=1, xtc_threshold=threshold)
+    draws = chooser.draws(always)
+    assert set(order[:2]) & set(draws) == set()
+    assert order[2] in draws
+    half = Sampling(temperature=1, top_k=0, top_p=1, min_p=0, xtc_probability=0.5, xtc_threshold=threshold)
+    share = kept[0] / 2
+    assert chooser.draws(half, 2000)[order[0]] / 2000 == pytest.approx(share, abs=5 * np.sqrt(share / 2000) + 1e-3)
+
+
+def test_a_dynamic_temperature_is_low_where_the_model_is_sure(chooser: Chooser) -> None:
+    kept = np.sort(chooser.probabilities())[-WIDE_TOP_K:]
+    kept /= kept.sum()
+    entropy = -(kept * np.log(kept)).sum() / np.log(len(kept))
+    at = chooser.probabilities(1 - 0.9 + 1.8 * entropy**2)
+    expected = at.max() / np.sort(at)[-WIDE_TOP_K:].sum()
+    ranged = Sampling(temperature=1, top_k=0, top_p=1, min_p=0, dynatemp_range=0.9, dynatemp_exponent=2)
+    drawn = chooser.draws(ranged, 2000)[best(chooser, 1)[0]] / 2000
+    assert drawn == pytest.approx(expected, abs=5 * np.sqrt(expected * (1 - expected) / 2000) + 2e-3)
+
+
+def mirostat(version: int, tau: float, seed: int) -> Sampling:
+    return Sampling(temperature=1, seed=seed, mirostat=version, mirostat_tau=tau, mirostat_eta=0.3)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_mirostat_is_the_more_surprising_the_more_surprise_is_wanted(chooser: Chooser, version: int) -> None:
+    def different(tau: float) -> int:
+        return sum(len(set(chooser.continued(mirostat(version, tau, seed), 40))) for seed in range(4))
+
+    assert different(0.0) < different(6.0)
+    assert chooser.continued(mirostat(version, 3.0, 5), 24) == chooser.continued(mirostat(version, 3.0, 5), 24)
+
+
+def longest_repeat(tokens: list[int]) -> int:
+    """The most tokens that stand twice in a row somewhere."""
+
+    def alike(first: int, second: int) -> int:
+        most = len(tokens) - second
+        return next((n for n in range(most) if tokens[first + n] != tokens[second + n]), most)
+
+    return max(alike(first, second) for first, second in itertools.combinations(range(len(tokens)), 2))
+
+
+def test_dry_lets_the_model_repeat_itself_less(chooser: Chooser) -> None:
+    assert longest_repeat(chooser.continued(GREEDY, 60)) > 4
+    dry = Sampling(temperature=0, dry_multiplier=1000, dry_sequence_breakers=())
+    assert longest_repeat(chooser.continued(dry, 60)) <= 2
+
+
+def test_dry_counts_the_prompt_too(chooser: Chooser) -> None:
+    first, second = best(chooser, 2)
+    dry = asked(Sampling(temperature=0, dry_multiplier=1000))
+    chooser.continued(GREEDY, 1)
+    chooser.runner.begin(998, dry, [*chooser._text, first, *chooser._text])
+    assert chooser.runner._drawers[998].draw(-1).token == second
+    chooser.runner.end(998)
+
+
+# -- when an answer may end
+
+
+def test_an_answer_does_not_end_before_min_tokens(chooser: Chooser) -> None:
+    end = min(chooser.runner.vocabulary.end_tokens)
+    at_once = asked(Sampling(temperature=0, logit_bias=((end, 100.0),)))
+    drawn = chooser.continued(replace(at_once, min_tokens=5), 8)
+    assert end not in drawn[:5]
+    assert drawn[5:] == [end] * 3
+
+
+def test_stop_tokens_do_not_come_before_min_tokens_either(chooser: Chooser) -> None:
+    first = best(chooser, 1)[0]
+    at_once = asked(Sampling(temperature=0, logit_bias=((first, 100.0),)))
+    drawn = chooser.continued(replace(at_once, min_tokens=2, stop_tokens=(first,)), 4)
+    assert first not in drawn[:2]
+    assert drawn[2:] == [first] * 2
+
+
+def test_an_answer_that_ignores_its_end_never_draws_it(chooser: Chooser) -> None:
+    ends = chooser.runner.vocabulary.end_tokens
+    for sampling in (GREEDY, OPEN):
+        at_once = asked(replace(sampling, logit_bias=((min(ends), 100.0),)))
+        assert not ends & set(chooser.continued(replace(at_once, ignore_eos=True), 24))
+
+
+def test_a_stop_token_that_does_not_exist_is_refused_by_its_number(chooser: Chooser) -> None:
+    with pytest.raises(Invalid, match=f"{chooser.n_vocab}; this model's tokens end at") as error:
+        chooser.runner.begin(999, replace(asked(GREEDY), stop_tokens=(0, chooser.n_vocab)))
+    assert error.value.param == "stop_token_ids"
+    assert 999 not in chooser.runner._drawers
+
+
 # -- the chain as a list
+
+
+def test_mirostat_takes_the_place_of_what_narrows_the_choice() -> None:
+    sampling = Sampling(temperature=0.9, top_k=5, top_p=0.5, frequency_penalty=1, seed=3, mirostat=2, mirostat_eta=0.2)
+    assert chain(sampling) == [
+        steps.TopK(WIDE_TOP_K),
+        steps.Penalties(64, 1.0, 1, 0),
+        steps.Temperature(0.9),
+        steps.Mirostat(2, 5.0, 0.2, 3),
+    ]
+
+
+def test_the_spread_of_all_logits_is_measured_before_any_is_cut() -> None:
+    sampling = Sampling(temperature=1, top_p=1, min_p=0, seed=1, top_n_sigma=2, xtc_probability=0.5, dynatemp_range=0.5)
+    assert chain(sampling, never=[7]) == [
+        steps.LogitBias(((7, -math.inf),)),
+        steps.TopNSigma(2),
+        steps.TopK(40),
+        steps.MinP(steps.FLOOR),
+        steps.Xtc(0.5, 0.1, 1 + steps.XTC_SEED),
+        steps.DynamicTemperature(1, 0.5, 1.0),
+        steps.Draw(1),
+    ]
 
 
 def test_what_is_not_given_takes_the_models_habit() -> None:
@@ -245,6 +376,7 @@ def test_everything_given_stands_in_the_order_in_which_it_is_cheap() -> None:
         steps.LogitBias(((5, 1.5),)),
         steps.TopK(30),
         steps.Penalties(20, 1.1, 0.2, 0.3),
+        steps.MinP(steps.FLOOR),
         steps.Typical(0.9),
         steps.TopP(0.8),
         steps.MinP(0.05),

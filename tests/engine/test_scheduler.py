@@ -121,7 +121,7 @@ class Machine:
         assert (stats.running, stats.waiting, stats.slots_used, stats.cells_used) == (0, 0, 0, 0)
         assert self.scheduler.is_idle
         assert self.scheduler.next_deadline_s is None
-        assert self.runner._samplers == set()
+        assert self.runner._samplers == {}
         assert self.runner._cells == {}
 
 

@@ -1,5 +1,6 @@
 """The OpenAI chat dialect: every body becomes a request or one clear refusal."""
 
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from bodhi_asgi.formats.openai_chat.decode import (
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder
 from bodhi_asgi.formats.openai_chat.errors import error_body
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionChunk, ChatCompletionRequest
-from bodhi_asgi.messages import Delta, FinishReason, Message, Role, Sampling, Usage
+from bodhi_asgi.messages import Delta, FinishReason, Message, Role, Usage
 from bodhi_asgi.validation import ParameterUnknown
 from bodhi_asgi.wire.limits import RequestLimits
 from bodhi_asgi.wire.refusal import ParameterUnsupported
@@ -33,7 +34,7 @@ def test_every_parameter_reaches_the_neutral_request() -> None:
                 {"role": "developer", "content": "be brief"},
                 {"role": "user", "content": "hi", "name": "ann"},
             ],
-            "temperature": 0,
+            "temperature": 0.3,
             "top_p": 0.9,
             "top_k": 40,
             "min_p": 0.1,
@@ -50,6 +51,22 @@ def test_every_parameter_reaches_the_neutral_request() -> None:
             "stream_options": {"include_usage": True},
             "user": "somebody",
             "n": 3,
+            "mirostat": 0,
+            "mirostat_tau": 4,
+            "mirostat_eta": 0.2,
+            "dry_multiplier": 0.8,
+            "dry_base": 2,
+            "dry_allowed_length": 3,
+            "dry_penalty_last_n": 100,
+            "dry_sequence_breakers": ["-"],
+            "xtc_probability": 0.3,
+            "xtc_threshold": 0.2,
+            "top_n_sigma": 1.5,
+            "dynatemp_range": 0.4,
+            "dynatemp_exponent": 1.5,
+            "min_tokens": 2,
+            "ignore_eos": True,
+            "stop_token_ids": [4, 5],
         },
         LIMITS,
     )
@@ -60,7 +77,12 @@ def test_every_parameter_reaches_the_neutral_request() -> None:
     assert call.request.stop == ("x",)
     assert call.request.n == 3
     assert call.request.prompt.messages == (Message(Role.SYSTEM, "be brief"), Message(Role.USER, "hi", "ann"))
-    assert call.request.sampling == Sampling(0, 0.9, 40, 0.1, 0.8, 1.1, 0.5, -0.5, 64, 7, ((5, -100),))
+    assert call.request.stop_tokens == (4, 5)
+    assert call.request.min_tokens == 2
+    assert call.request.ignore_eos
+    given = astuple(call.request.sampling)
+    assert given[:11] == (0.3, 0.9, 40, 0.1, 0.8, 1.1, 0.5, -0.5, 64, 7, ((5, -100),))
+    assert given[11:] == (0, 4, 0.2, 0.8, 2, 3, 100, ("-",), 0.3, 0.2, 1.5, 0.4, 1.5)
 
 
 @pytest.mark.parametrize("name", sorted(NEUTRAL))
@@ -94,6 +116,14 @@ def test_differing_limits_are_refused_and_equal_ones_are_not() -> None:
     decode({**HELLO, "max_tokens": 3, "max_completion_tokens": 3}, LIMITS)
     with pytest.raises(Invalid, match="differ"):
         decode({**HELLO, "max_tokens": 3, "max_completion_tokens": 4}, LIMITS)
+
+
+def test_an_option_with_two_names_is_the_same_under_both() -> None:
+    for name, second in (("repeat_penalty", "repetition_penalty"), ("penalty_last_n", "repeat_last_n")):
+        assert decode({**HELLO, name: 2}, LIMITS).request == decode({**HELLO, second: 2}, LIMITS).request
+        decode({**HELLO, name: 2, second: 2}, LIMITS)
+        with pytest.raises(Invalid, match="differ"):
+            decode({**HELLO, name: 2, second: 3}, LIMITS)
 
 
 def test_too_many_messages_are_refused() -> None:

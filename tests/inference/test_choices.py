@@ -22,8 +22,8 @@ LIVELY = Sampling(temperature=2, top_p=1, min_p=0, seed=11)
 
 
 @pytest.fixture(params=["thread", "process"])
-async def engine(request: pytest.FixtureRequest, short_folder: Path) -> AsyncIterator[Any]:
-    spec = replace(LLAMA, slots=4)
+async def engine(request: pytest.FixtureRequest, short_folder: Path, exact_model: Path) -> AsyncIterator[Any]:
+    spec = replace(LLAMA, path=str(exact_model), slots=4)
     engine: Any = (
         ThreadEngine(spec)
         if request.param == "thread"

@@ -1,4 +1,5 @@
-"""A deterministic runner without a model: it says the last message again, word by word.
+"""A deterministic runner without a model: it says the last message again, word by word, and as often as it has to when
+it may not end yet.
 
 It keeps what each slot has been given and refuses a plan that a real KV cache could not carry out, so that a mistake of
 the scheduler is an error here and not a strange answer there.
@@ -65,7 +66,7 @@ class EchoRunner:
     def __init__(self, spec: ModelSpec) -> None:
         self._n_ctx = spec.n_ctx or DEFAULT_N_CTX
         self._cells: dict[int, list[int]] = {}
-        self._samplers: set[int] = set()
+        self._samplers: dict[int, GenerateRequest] = {}
         self.vocabulary: EchoVocabulary = EchoVocabulary()
         self.progress = 0
 
@@ -82,14 +83,14 @@ class EchoRunner:
     def begin(
         self,
         sampler: int,
-        request: GenerateRequest,  # noqa: ARG002
+        request: GenerateRequest,
         prompt: Sequence[int] = (),  # noqa: ARG002
         matcher: object = None,  # noqa: ARG002
     ) -> None:
-        self._samplers.add(sampler)
+        self._samplers[sampler] = request
 
     def end(self, sampler: int) -> None:
-        self._samplers.remove(sampler)
+        del self._samplers[sampler]
 
     def run(self, plan: StepPlan) -> StepResult:
         for slot in plan.clear:
@@ -117,7 +118,11 @@ class EchoRunner:
         said = _last(cells, SAID)
         words = cells[_last(cells[:said], SAY) + 1 : said]
         done = self._said(cells)
-        return words[done] if done < len(words) else END
+        request = self._samplers[row.sampler]
+        if done < len(words):
+            return words[done]
+        must_go_on = request.ignore_eos or done < request.min_tokens
+        return words[done % len(words)] if must_go_on and words else END
 
     def _said(self, cells: list[int]) -> int:
         """How many tokens of the answer stand in a slot's cells."""

@@ -105,14 +105,14 @@ class LlamaRunner:
         self,
         sampler: int,
         request: GenerateRequest,
-        prompt: Sequence[int] = (),  # noqa: ARG002
+        prompt: Sequence[int] = (),
         matcher: Matcher | None = None,
     ) -> None:
         guide = None
         if matcher is not None:
             assert self._candidates is not None, "a matcher comes from prepared guides"
             guide = Guide(matcher, self._candidates, self.vocabulary.end_tokens)
-        self._drawers[sampler] = Drawer(self._context, len(self.vocabulary), request, guide=guide)
+        self._drawers[sampler] = Drawer(self._context, self.vocabulary, request, prompt, guide)
 
     def end(self, sampler: int) -> None:
         self._drawers.pop(sampler).free()

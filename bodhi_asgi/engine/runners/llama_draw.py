@@ -5,7 +5,7 @@ place first: each output of a step belongs to one sequence and is drawn from onc
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import llama_cpp
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bodhi_asgi.engine import sampler as steps
+from bodhi_asgi.engine.dry import Repetitions, repetitions
 from bodhi_asgi.engine.plan import Drawn
 from bodhi_asgi.engine.runners.llama_guide import Guide
+from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.messages import GenerateRequest
 
@@ -39,16 +41,16 @@ class Drawer:
     def __init__(
         self,
         context: Any,
-        n_vocab: int,
+        vocabulary: LlamaVocabulary,
         request: GenerateRequest,
-        shapers: Sequence[Shaper] = (),
+        prompt: Sequence[int],
         guide: Guide | None = None,
     ) -> None:
         self._context = context
-        self._shapers = tuple(shapers)
         self._guide = guide
-        self._row = ctypes.c_float * n_vocab
-        self._chain = native_chain(request, n_vocab)
+        self._row = ctypes.c_float * len(vocabulary)
+        self._shapers = tuple(shapers_of(request, vocabulary, prompt, llama_cpp.llama_n_ctx(context)))
+        self._chain = native_chain(request, vocabulary)
 
     def draw(self, index: int) -> Drawn:
         """The next token, by the logits of the last step's output ``index``, which must have some."""
@@ -61,8 +63,9 @@ class Drawer:
             drawn = Drawn(llama_cpp.llama_sampler_sample(self._chain, self._context, index))
         else:
             drawn = self._guide.draw(self._chain, logits)
-        for shaper in self._shapers:
-            shaper.accept(drawn.token)
+        if drawn.error is None:
+            for shaper in self._shapers:
+                shaper.accept(drawn.token)
         return drawn
 
     def free(self) -> None:
@@ -75,18 +78,63 @@ class Drawer:
         return np.frombuffer(memoryview(self._row.from_address(ctypes.addressof(first.contents))), np.float32)
 
 
-def native_chain(request: GenerateRequest, n_vocab: int) -> Any:
+class NotYetEnding:
+    """Forbids the tokens that end an answer until ``min_tokens`` were drawn."""
+
+    def __init__(self, ends: Iterable[int], min_tokens: int) -> None:
+        self._ends = np.fromiter(ends, np.int64)
+        self._left = min_tokens
+
+    def shape(self, logits: Logits) -> None:
+        if self._left > 0:
+            logits[self._ends] = -np.inf
+
+    def accept(self, token: int) -> None:  # noqa: ARG002
+        self._left -= 1
+
+
+class NotRepeating:
+    """Takes from the logits of tokens that would go on with a repetition."""
+
+    def __init__(self, repetitions: Repetitions) -> None:
+        self._repetitions = repetitions
+
+    def shape(self, logits: Logits) -> None:
+        for token, penalty in self._repetitions.penalties().items():
+            logits[token] -= penalty
+
+    def accept(self, token: int) -> None:
+        self._repetitions.accept(token)
+
+
+def shapers_of(
+    request: GenerateRequest, vocabulary: LlamaVocabulary, prompt: Sequence[int], n_ctx: int
+) -> Iterator[Shaper]:
+    """What the request's own options ask for beyond a native chain."""
+    if repeated := repetitions(request.sampling, prompt, vocabulary.piece, n_ctx):
+        yield NotRepeating(repeated)
+    if request.min_tokens:
+        ends = (*vocabulary.end_tokens, *request.stop_tokens)
+        if ends:
+            yield NotYetEnding(ends, request.min_tokens)
+
+
+def native_chain(request: GenerateRequest, vocabulary: LlamaVocabulary) -> Any:
     """The request's sampler chain. Raises Invalid for options that this vocabulary cannot honour."""
-    outside = [token for token, _ in request.sampling.logit_bias if token >= n_vocab]
-    if outside:
-        raise Invalid(
-            f"'logit_bias' names the token {outside[0]}; this model's tokens end at {n_vocab - 1}",
-            param="logit_bias",
-        )
+    n_vocab = len(vocabulary)
+    _refuse_outside("logit_bias", (token for token, _ in request.sampling.logit_bias), n_vocab)
+    _refuse_outside("stop_token_ids", request.stop_tokens, n_vocab)
+    never = vocabulary.end_tokens if request.ignore_eos else ()
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-    for step in steps.chain(request.sampling):
+    for step in steps.chain(request.sampling, never):
         llama_cpp.llama_sampler_chain_add(chain, _native(step, n_vocab))
     return chain
+
+
+def _refuse_outside(name: str, tokens: Iterable[int], n_vocab: int) -> None:
+    outside = next((token for token in tokens if not 0 <= token < n_vocab), None)
+    if outside is not None:
+        raise Invalid(f"'{name}' names the token {outside}; this model's tokens end at {n_vocab - 1}", param=name)
 
 
 def _native(step: steps.Step, n_vocab: int) -> Any:
@@ -104,8 +152,18 @@ def _native(step: steps.Step, n_vocab: int) -> Any:
             return llama_cpp.llama_sampler_init_top_p(p, 1)
         case steps.MinP(p):
             return llama_cpp.llama_sampler_init_min_p(p, 1)
+        case steps.TopNSigma(n):
+            return llama_cpp.llama_sampler_init_top_n_sigma(n)
+        case steps.Xtc(probability, threshold, seed):
+            return llama_cpp.llama_sampler_init_xtc(probability, threshold, 1, seed)
         case steps.Temperature(t):
             return llama_cpp.llama_sampler_init_temp(t)
+        case steps.DynamicTemperature(t, spread, exponent):
+            return llama_cpp.llama_sampler_init_temp_ext(t, spread, exponent)
+        case steps.Mirostat(1, tau, eta, seed):
+            return llama_cpp.llama_sampler_init_mirostat(n_vocab, seed, tau, eta, steps.MIROSTAT_M)
+        case steps.Mirostat(_, tau, eta, seed):
+            return llama_cpp.llama_sampler_init_mirostat_v2(seed, tau, eta)
         case steps.Greedy():
             return llama_cpp.llama_sampler_init_greedy()
         case steps.Draw(seed):

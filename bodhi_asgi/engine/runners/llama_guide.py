@@ -33,8 +33,8 @@ class Candidates:
     def __init__(self, n_vocab: int) -> None:
         self._ids = np.arange(n_vocab, dtype=np.int32)
         self._data = np.zeros(n_vocab, TOKEN_DATA)
+        self._first = self._data.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
         self._native = llama_cpp.llama_token_data_array()
-        self._native.data = self._data.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
 
     def draw(self, chain: Any, logits: NDArray[np.float32], tokens: NDArray[np.intp] | None = None) -> int:
         """One of ``tokens``, or of all, as the chain chooses; the chain is not told."""
@@ -45,8 +45,9 @@ class Candidates:
         return self._draw(chain, tokens, logits[tokens])
 
     def _draw(self, chain: Any, ids: NDArray[Any], logits: NDArray[np.float32]) -> int:
-        # Every call writes the array anew: samplers sort it and cut it short.
+        # Every call writes the array anew: samplers sort it, and cut it short at both ends.
         size = len(ids)
+        self._native.data = self._first
         self._data["id"][:size] = ids
         self._data["logit"][:size] = logits
         self._data["p"][:size] = 0
@@ -55,7 +56,7 @@ class Candidates:
         self._native.sorted = False
         llama_cpp.llama_sampler_apply(chain, ctypes.byref(self._native))
         assert 0 <= self._native.selected < self._native.size, "a chain that picks no token"
-        return int(self._data["id"][self._native.selected])
+        return int(self._native.data[self._native.selected].id)
 
 
 class Guide:

@@ -14,7 +14,7 @@ from bodhi_asgi.wire.adapters import adapters_of
 from bodhi_asgi.wire.constraint import constraint_of
 from bodhi_asgi.wire.limits import RequestLimits
 from bodhi_asgi.wire.refusal import without_neutral
-from bodhi_asgi.wire.sampling import choices_of, sampling_of, stop_of
+from bodhi_asgi.wire.sampling import choices_of, endings_of, sampling_of
 
 ROLES: Final[Mapping[str, Role]] = MappingProxyType(
     {"system": Role.SYSTEM, "developer": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
@@ -86,11 +86,10 @@ def decode(body: JSONObject | ChatCompletionRequest, limits: RequestLimits) -> C
         model=wire.model,
         prompt=ChatPrompt(tuple(_message(message) for message in wire.messages)),
         sampling=sampling_of(wire, limits),
-        max_tokens=wire.max_completion_tokens or wire.max_tokens,
-        stop=stop_of(wire, limits),
         n=choices_of(wire.n, limits),
         adapters=adapters_of(wire.lora),
         constraint=constraint_of(wire),
+        **endings_of(wire, limits, wire.max_completion_tokens or wire.max_tokens),
     )
     include_usage = bool(wire.stream_options and wire.stream_options.include_usage)
     return ChatCall(request, bool(wire.stream), include_usage)

@@ -47,6 +47,9 @@ samplings = st.builds(
     top_k=st.none() | integer,
     seed=st.none() | integer,
     logit_bias=st.lists(st.tuples(integer, number), max_size=3).map(tuple),
+    mirostat=st.none() | integer,
+    dry_multiplier=optional_number,
+    dry_sequence_breakers=st.none() | st.lists(text, max_size=3).map(tuple),
 )
 prompts = st.builds(TextPrompt, text) | st.builds(
     ChatPrompt,
