@@ -9,12 +9,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import suppress
 from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
+from pydantic import BaseModel
+
+from bodhi_asgi import readings
 from bodhi_asgi.caller import Caller, Grants, Scope
 from bodhi_asgi.errors import NotStarted
 from bodhi_asgi.formats.openai_chat.decode import decode
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
+from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingList, EmbeddingsRequest
 from bodhi_asgi.formats.openai_models import ModelList, ModelObject, encode_model, encode_models
+from bodhi_asgi.formats.rerank.schema import RankedList, RerankBody
+from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, TokenCount, TokenizeBody, TokenList
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.inference.answer import AnswerStream
 from bodhi_asgi.lifecycle import Lifecycle
@@ -23,6 +29,7 @@ from bodhi_asgi.tokens.types import CreatedToken, Token, TokenSpec
 from bodhi_asgi.types import Page
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 WhoAsks = Callable[[Services], Awaitable[Caller]]
 
 
@@ -122,6 +129,41 @@ class Bodhi:
         """
         return await self._call(lambda services, caller: self._chat(services, caller, request, stream))
 
+    async def embeddings(self, request: Mapping[str, Any] | EmbeddingsRequest) -> EmbeddingList:
+        """A vector of length one for each text, in the OpenAI shapes.
+
+        Needs ``inference`` and a grant on the model. Raises Invalid naming the field that is wrong, CapabilityMissing
+        for a model that makes no embeddings, ContextLengthExceeded naming the text that is too long.
+        """
+
+        async def verb(services: Services, caller: Caller) -> EmbeddingList:
+            return EmbeddingList.model_validate(await readings.embeddings(services, caller, _body(request)))
+
+        return await self._call(verb)
+
+    async def rerank(self, request: Mapping[str, Any] | RerankBody) -> RankedList:
+        """Documents in the order of how well they answer a query, in the shapes of Jina and Cohere.
+
+        Needs ``inference`` and a grant on the model. Raises as :meth:`embeddings`.
+        """
+        return await self._call(lambda services, caller: readings.ranked(services, caller, _body(request)))
+
+    async def tokenize(self, request: Mapping[str, Any] | TokenizeBody) -> TokenList:
+        """The tokens of a ``prompt``, or of ``messages`` as the model's template renders them. Needs ``inference``."""
+        return await self._call(lambda services, caller: readings.tokens(services, caller, _body(request)))
+
+    async def count_tokens(self, request: Mapping[str, Any] | TokenizeBody) -> TokenCount:
+        """How many tokens that would be, and how many the model's context holds. Needs ``inference``."""
+        return await self._call(lambda services, caller: readings.token_count(services, caller, _body(request)))
+
+    async def detokenize(self, request: Mapping[str, Any] | DetokenizeBody) -> PromptText:
+        """The text of ``tokens``. Needs ``inference``."""
+        return await self._call(lambda services, caller: readings.text_of_tokens(services, caller, _body(request)))
+
+    async def apply_template(self, request: Mapping[str, Any] | ChatCompletionRequest) -> PromptText:
+        """A conversation as the model's template renders it; nothing is generated. Needs ``inference``."""
+        return await self._call(lambda services, caller: readings.rendered(services, caller, _body(request)))
+
     async def list_models(self) -> ModelList:
         """The models the caller may list. Needs ``models:read``."""
 
@@ -194,6 +236,10 @@ class Bodhi:
             return await verb(services, await self._who(services))
 
         return await self._lifecycle.run(run)
+
+
+def _body(request: Mapping[str, Any] | M) -> dict[str, Any] | M:
+    return request if isinstance(request, BaseModel) else dict(request)
 
 
 def _with_stream(

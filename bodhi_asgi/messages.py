@@ -105,7 +105,14 @@ class TextPrompt:
     text: str
 
 
-Prompt: TypeAlias = ChatPrompt | TextPrompt
+@dataclass(frozen=True, slots=True)
+class TokenPrompt:
+    """Tokens that the client made itself; nothing is added to them."""
+
+    tokens: tuple[int, ...]
+
+
+Prompt: TypeAlias = ChatPrompt | TextPrompt | TokenPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +166,82 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """Texts whose meaning is asked for as vectors of length one.
+
+    ``dimensions`` keeps the first so many values of each, ``None`` all that the model has.
+    """
+
+    model: str
+    inputs: tuple[TextPrompt | TokenPrompt, ...]
+    dimensions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RerankRequest:
+    """Documents, each to be judged by how well it answers the query."""
+
+    model: str
+    query: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizeRequest:
+    """A prompt as the model reads it. ``wants``: its tokens, these with the text of each, only their number,
+    or the text of a rendered conversation.
+
+    For bare text, ``add_special`` adds what the model begins and ends texts with, and ``parse_special`` takes the names
+    of control tokens in it for the tokens themselves.
+    """
+
+    model: str
+    prompt: Prompt
+    wants: Literal["tokens", "pieces", "count", "text"]
+    add_special: bool = True
+    parse_special: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DetokenizeRequest:
+    """Tokens whose text is asked for, control tokens by their names."""
+
+    model: str
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """One row of ``width`` numbers for each of the next texts, in their order; 32-bit floats, least byte first."""
+
+    width: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIds:
+    """The next tokens of a text, and the text of each where it was asked for."""
+
+    ids: tuple[int, ...]
+    pieces: tuple[str, ...] = ()
+
+
+Part: TypeAlias = Vectors | TokenIds
+"""A piece of an answer that is no text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """A piece of an answer. Its last one has ``finish``; the last one of all has ``usage``; text may come with it.
 
-    ``index`` says which answer it belongs to, where several were asked for.
+    ``index`` says which answer it belongs to, where several were asked for. ``part`` is a piece that is no text.
     """
 
     text: str = ""
     finish: FinishReason | None = None
     usage: Usage | None = None
     index: int = 0
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +258,35 @@ class Reply:
 
     answers: tuple[Answer, ...]
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """A vector for each input, as :class:`Vectors` keeps them, and the tokens that were read."""
+
+    vectors: tuple[bytes, ...]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """For each document, in the request's order, how well it answers the query: from 0 to 1."""
+
+    scores: tuple[float, ...]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A prompt's tokens; ``count`` of them, which is all that is known when only the number was asked for.
+
+    ``n_ctx`` is how many the model's context holds, the answer included. ``pieces`` are the texts of the tokens.
+    """
+
+    ids: tuple[int, ...]
+    count: int
+    n_ctx: int
+    pieces: tuple[str, ...] = ()
 
 
 ModelSource: TypeAlias = Literal["setting", "demo"]

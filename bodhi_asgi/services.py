@@ -23,6 +23,7 @@ from bodhi_asgi.engine.pool import EnginePool
 from bodhi_asgi.errors import ConfigurationInvalid, Unavailable
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import EngineDied, ModelLoaded
+from bodhi_asgi.inference.reading import ReadingService
 from bodhi_asgi.inference.service import InferenceService
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.service import ModelService
@@ -50,6 +51,7 @@ class Services:
     models: ModelService
     engines: EnginePool
     inference: InferenceService
+    reading: ReadingService
     limits: RequestLimits
 
 
@@ -113,8 +115,11 @@ async def open_services(
         clock=clock,
         deadline_s=config.engine.request_timeout_s,
     )
+    reading = ReadingService(models=models, engines=engines, meters=meters, deadline_s=config.engine.request_timeout_s)
     limits = RequestLimits(**{field.name: getattr(config.limits, field.name) for field in fields(RequestLimits)})
-    return Services(config, clock, events, meters, database, audit, tokens, gate, models, engines, inference, limits)
+    return Services(
+        config, clock, events, meters, database, audit, tokens, gate, models, engines, inference, reading, limits
+    )
 
 
 def _died(events: EventBus, meters: Meters) -> Callable[[str, str], None]:

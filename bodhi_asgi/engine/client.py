@@ -17,7 +17,7 @@ from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.process.protocol import fingerprint
 from bodhi_asgi.engine.process.quarantine import Quarantine
 from bodhi_asgi.engine.process.supervisor import State, Supervisor
-from bodhi_asgi.engine.types import EngineStats, ModelFacts, ModelSpec, Work
+from bodhi_asgi.engine.types import EngineStats, Job, ModelFacts, ModelSpec
 from bodhi_asgi.messages import Delta
 
 STATS_S: Final = 2.0
@@ -83,7 +83,7 @@ class ProcessEngine:
         """Find the engine or start it, and wait until its model stands."""
         return (await self._supervisor.connection()).facts.result()
 
-    async def submit(self, work: Work) -> AsyncIterator[Delta]:
+    async def submit(self, work: Job) -> AsyncIterator[Delta]:
         """Run one request; see :meth:`~bodhi_asgi.engine.types.Engine.submit`."""
         mark = fingerprint(self._spec, work.request)
         ends_at = None if work.deadline_s is None else self._clock.monotonic() + work.deadline_s
@@ -103,11 +103,11 @@ class ProcessEngine:
                         raise chunk.error
                     if chunk.is_final:
                         self._supervisor.served()
-                    # Without text it only says that the engine has taken the request: once is enough.
-                    if chunk.is_final or chunk.text or not is_announced:
-                        delivered = delivered or chunk.text != ""
+                    # Without content it only says that the engine has taken the request: once is enough.
+                    if chunk.is_final or chunk.has_content or not is_announced:
+                        delivered = delivered or chunk.has_content
                         is_announced = True
-                        yield Delta(chunk.text, chunk.finish, chunk.usage)
+                        yield Delta(chunk.text, chunk.finish, chunk.usage, part=chunk.part)
                     if chunk.is_final:
                         return
             except ConnectionLost as lost:
@@ -141,7 +141,7 @@ class ProcessEngine:
         """
         await self._supervisor.aclose(terminate=terminate)
 
-    def _with_time_left(self, work: Work, ends_at: float | None) -> Work:
+    def _with_time_left(self, work: Job, ends_at: float | None) -> Job:
         if ends_at is None:
             return work
         left = ends_at - self._clock.monotonic()

@@ -13,7 +13,7 @@ from typing import Final
 from bodhi_asgi.engine.errors import EngineStopped
 from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.runner import make_runner
-from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, Work
+from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec
 from bodhi_asgi.errors import NotStarted
 from bodhi_asgi.messages import Delta
 
@@ -76,7 +76,7 @@ class ThreadEngine:
             engine.start()
         return await asyncio.shield(asyncio.wrap_future(self._engine.ready))
 
-    async def submit(self, work: Work) -> AsyncGenerator[Delta]:
+    async def submit(self, work: Job) -> AsyncGenerator[Delta]:
         """Run one request; see :class:`~bodhi_asgi.engine.types.Engine`."""
         self._refuse_when_closed()
         engine = self._engine
@@ -92,7 +92,7 @@ class ThreadEngine:
                 if chunk.error is not None:
                     raise chunk.error
                 self._has_read(engine, work.id, mailbox)
-                yield Delta(chunk.text, chunk.finish, chunk.usage)
+                yield Delta(chunk.text, chunk.finish, chunk.usage, part=chunk.part)
         finally:
             del self._mailboxes[work.id]
             if not is_over:

@@ -34,6 +34,12 @@ class ConstraintFailed(Invalid):
     code = "constraint_failed"
 
 
+class CapabilityMissing(Invalid):
+    """This model is not made for what is asked of it: chat of an encoder, vectors of a model without pooling."""
+
+    code = "capability_missing"
+
+
 class EngineBusy(Busy):
     """The queue is full; ``retry_after_s`` says when to come back."""
 

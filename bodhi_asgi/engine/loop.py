@@ -14,9 +14,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from bodhi_asgi.engine import texts
 from bodhi_asgi.engine.adapters import adapter_set
 from bodhi_asgi.engine.constraints.workshop import Prepared, Workshop
 from bodhi_asgi.engine.errors import (
+    CapabilityMissing,
     ContextLengthExceeded,
     EngineLost,
     EngineStopped,
@@ -25,21 +27,23 @@ from bodhi_asgi.engine.errors import (
 )
 from bodhi_asgi.engine.pace import Pace
 from bodhi_asgi.engine.plan import StepPlan
+from bodhi_asgi.engine.pooled import PooledWorks
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.self_test import self_test
+from bodhi_asgi.engine.share import Share
+from bodhi_asgi.engine.sizes import check_size
 from bodhi_asgi.engine.threads import start_deep
-from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, Work
+from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, Work
 from bodhi_asgi.errors import BodhiError
-from bodhi_asgi.messages import ChatPrompt, Prompt
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.constraints.matcher import Matcher
 
 log = logging.getLogger(__name__)
 
-MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
-MAX_BYTES_PER_TOKEN: Final = 16
+READ_S: Final = 0.02
+"""How long texts in batches may be tokenised between two steps."""
 
 Deliver: TypeAlias = Callable[[list[Chunk]], None]
 
@@ -58,7 +62,7 @@ class _Pause:
     is_paused: bool
 
 
-_Note: TypeAlias = "Work | Prepared | _Cancel | _Pause"
+_Note: TypeAlias = "Job | Prepared | _Cancel | _Pause"
 
 
 class EngineLoop:
@@ -72,8 +76,10 @@ class EngineLoop:
         self._wake = threading.Condition()
         self._is_stopping = False
         self._scheduler: Scheduler | None = None
+        self._pooled: PooledWorks | None = None
         self._in_prefill: frozenset[str] = frozenset()
         self._pace = Pace()
+        self._share = Share()
         self._workshop = Workshop(spec, prepare=runner.prepare_guides, compile=runner.guide, done=self._leave)
         self._thread: threading.Thread | None = None
         self._moves = 0
@@ -99,7 +105,7 @@ class EngineLoop:
         """Load the model in the engine's thread; :attr:`ready` has its facts or the reason why not."""
         self._thread = start_deep(self._main, f"bodhi-engine-{self._spec.name}")
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Job) -> None:
         """Run a request; its chunks are delivered, the last one final. Thread-safe."""
         with self._wake:
             if not self._is_stopping:
@@ -133,17 +139,17 @@ class EngineLoop:
 
     def stats(self) -> EngineStats:
         """A snapshot; what still stands in the inbox is not in it."""
-        scheduler = self._scheduler
-        if scheduler is None:
+        scheduler, pooled = self._scheduler, self._pooled
+        if scheduler is None or pooled is None:
             return EngineStats(slots_total=self._spec.slots)
-        return scheduler.stats()
+        return pooled.added_to(scheduler.stats())
 
     # -- the engine's thread
 
     def _main(self) -> None:
         try:
             facts = self._runner.load(self._is_wanted)
-            self_test(self._runner, self._spec)
+            self_test(self._runner, self._spec, facts)
             self._scheduler = Scheduler(
                 self._runner.vocabulary,
                 slots=self._spec.slots,
@@ -152,6 +158,7 @@ class EngineLoop:
                 queue_limit=self._spec.queue_limit,
                 queue_limit_per_owner=self._spec.queue_limit_per_owner,
             )
+            self._pooled = PooledWorks(self._runner.vocabulary, facts, self._spec)
         except BaseException as error:
             failure = error if isinstance(error, BodhiError) else ModelLoadFailed(self._unexpected("load", error))
             failure.__cause__ = error if failure is not error else None
@@ -161,7 +168,7 @@ class EngineLoop:
         self.ready.set_result(facts)
         reason: BodhiError = EngineStopped("the engine is stopping")
         try:
-            self._work(self._scheduler, facts)
+            self._work(self._scheduler, self._pooled, facts)
         except BaseException as error:
             log.exception("the engine's runner failed", extra={"model": self._spec.name})
             reason = EngineLost(self._unexpected("compute", error))
@@ -173,14 +180,17 @@ class EngineLoop:
         self._moves += 1
         return not self._is_stopping
 
-    def _work(self, scheduler: Scheduler, facts: ModelFacts) -> None:
-        while self._take_in(scheduler, facts):
-            self._send(scheduler.expire(time.monotonic()))
-            self._send([Chunk(late.work.id, error=late.error) for late in self._workshop.expire(time.monotonic())])
+    def _work(self, scheduler: Scheduler, pooled: PooledWorks, facts: ModelFacts) -> None:
+        while self._take_in(scheduler, pooled, facts):
+            now_s = time.monotonic()
+            self._send(scheduler.expire(now_s) + pooled.expire(now_s))
+            self._send([Chunk(late.work.id, error=late.error) for late in self._workshop.expire(now_s)])
             plan = scheduler.schedule(self._pace.prefill_limit)
             self._free_samplers(scheduler)
             if plan is not None:
                 self._step(scheduler, plan)
+            if not pooled.is_idle:
+                self._pooled_step(pooled, beside_streams=not scheduler.is_idle)
 
     def _step(self, scheduler: Scheduler, plan: StepPlan) -> None:
         self._in_prefill = scheduler.prefilling(plan)
@@ -192,15 +202,31 @@ class EngineLoop:
         self._send(scheduler.apply(plan, result))
         self._free_samplers(scheduler)
 
-    def _take_in(self, scheduler: Scheduler, facts: ModelFacts) -> bool:
+    def _pooled_step(self, pooled: PooledWorks, *, beside_streams: bool) -> None:
+        """Tokenise and compute some of the texts that are read in batches, when it is their turn."""
+        began = time.monotonic()
+        if not self._share.is_due(began, beside_streams=beside_streams):
+            return
+        self._send(pooled.read(lambda: time.monotonic() - began > READ_S))
+        plan = pooled.plan(self._share.limit(self._spec.n_batch, beside_streams=beside_streams))
+        if plan is not None:
+            self._in_prefill = pooled.works_of(plan)
+            result = self._runner.pool(plan)
+            self._in_prefill = frozenset()
+            self._send(pooled.apply(plan, result))
+        self._share.measured(plan.tokens if plan is not None else 0, began, time.monotonic())
+        self._moves += 1
+
+    def _take_in(self, scheduler: Scheduler, pooled: PooledWorks, facts: ModelFacts) -> bool:
         """Read the inbox, sleeping while there is nothing to do. False when it is time to stop."""
         with self._wake:
-            while not self._inbox and not self._is_stopping and scheduler.is_idle:
+            while not self._inbox and not self._is_stopping and scheduler.is_idle and pooled.is_idle:
                 scheduler.check()
+                pooled.check()
                 self._is_resting = True
-                self._wake.wait(self._until_deadline(scheduler))
+                self._wake.wait(self._until_deadline(scheduler, pooled))
                 self._is_resting = False
-                if not self._inbox and self._until_deadline(scheduler) == 0:
+                if not self._inbox and self._until_deadline(scheduler, pooled) == 0:
                     break
             if self._is_stopping:
                 return False
@@ -208,35 +234,46 @@ class EngineLoop:
             self._inbox.clear()
         cancelled = {note.work_id for note in notes if isinstance(note, _Cancel)}
         for note in notes:
-            if isinstance(note, Work):
-                # A request whose client has left already is not worth tokenising.
-                if note.id not in cancelled:
-                    self._receive(scheduler, facts, note)
-            elif isinstance(note, Prepared):
+            if isinstance(note, Prepared):
                 if note.error is not None:
                     self._send([Chunk(note.work.id, error=note.error)])
                 elif note.work.id not in cancelled:
                     self._admit(scheduler, facts, note.work, note.matcher)
             elif isinstance(note, _Cancel):
-                self._send(self._cancel(scheduler, note.work_id))
-            else:
+                self._send(self._cancel(scheduler, pooled, note.work_id))
+            elif isinstance(note, _Pause):
                 scheduler.set_paused(note.work_id, paused=note.is_paused)
+                pooled.set_paused(note.work_id, paused=note.is_paused)
+            elif note.id not in cancelled:  # whose client has left already is not worth tokenising
+                self._take(scheduler, pooled, facts, note)
         return True
+
+    def _take(self, scheduler: Scheduler, pooled: PooledWorks, facts: ModelFacts, job: Job) -> None:
+        self._moves += 1
+        try:
+            if isinstance(job, Work):
+                self._receive(scheduler, facts, job)
+            elif isinstance(job, PooledWork):
+                pooled.add(job, _deadline(job))
+                self._send([Chunk(job.id)])
+            else:
+                self._send(texts.answer(job, self._runner.vocabulary, facts))
+        except BodhiError as error:
+            self._send([Chunk(job.id, error=error)])
 
     def _receive(self, scheduler: Scheduler, facts: ModelFacts, work: Work) -> None:
         """Admit a request, or have its constraint compiled first: then it comes back as a note."""
-        if not work.request.is_guided:
-            self._admit(scheduler, facts, work, None)
-            return
-        try:
+        if not facts.generates:
+            raise CapabilityMissing("this model reads and does not speak; choose a chat model", param="model")
+        if work.request.is_guided:
             self._workshop.submit(work)
-        except BodhiError as error:
-            self._send([Chunk(work.id, error=error)])
+        else:
+            self._admit(scheduler, facts, work, None)
 
-    def _cancel(self, scheduler: Scheduler, work_id: str) -> list[Chunk]:
+    def _cancel(self, scheduler: Scheduler, pooled: PooledWorks, work_id: str) -> list[Chunk]:
         if self._workshop.give_up(work_id):
             return [Chunk(work_id, error=WorkCancelled("the request was cancelled"))]
-        return scheduler.cancel(work_id)
+        return scheduler.cancel(work_id) + pooled.cancel(work_id)
 
     def _admit(self, scheduler: Scheduler, facts: ModelFacts, work: Work, matcher: "Matcher | None") -> None:
         try:
@@ -250,8 +287,7 @@ class EngineLoop:
                     prompt_tokens=len(tokens),
                     n_ctx=facts.n_ctx,
                 )
-            deadline_at_s = None if work.deadline_s is None else time.monotonic() + work.deadline_s
-            sequence = scheduler.add(work, tokens, deadline_at_s, adapters)
+            sequence = scheduler.add(work, tokens, _deadline(work), adapters)
         except BodhiError as error:
             self._send([Chunk(work.id, error=error)])
             return
@@ -260,7 +296,6 @@ class EngineLoop:
         except BodhiError as error:
             self._send(scheduler.refuse(sequence, error))
             return
-        self._moves += 1
         # An empty chunk says that the request is taken, so that a door can send its headers.
         self._send([Chunk(work.id)])
 
@@ -268,22 +303,23 @@ class EngineLoop:
         for number in scheduler.ended_samplers():
             self._runner.end(number)
 
-    def _until_deadline(self, scheduler: Scheduler) -> float | None:
-        times = [at_s for at_s in (scheduler.next_deadline_s, self._workshop.next_deadline_s) if at_s is not None]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+    def _until_deadline(self, scheduler: Scheduler, pooled: PooledWorks) -> float | None:
+        deadlines_s = (scheduler.next_deadline_s, pooled.next_deadline_s, self._workshop.next_deadline_s)
+        at_s = min((deadline_s for deadline_s in deadlines_s if deadline_s is not None), default=None)
+        return None if at_s is None else max(0.0, at_s - time.monotonic())
 
     def _close(self, reason: BodhiError) -> None:
         self.has_ended = True
         with self._wake:
             self._is_stopping = True
-        left, is_clear = self._workshop.close(WORKSHOP_STOP_S)
+        guided, is_clear = self._workshop.close(WORKSHOP_STOP_S)
         with self._wake:
-            left += [note for note in self._inbox if isinstance(note, Work)]
-            left += [note.work for note in self._inbox if isinstance(note, Prepared)]
+            left: list[Job] = [note for note in self._inbox if isinstance(note, Job)]
+            left += [*guided, *(note.work for note in self._inbox if isinstance(note, Prepared))]
             self._inbox.clear()
-        scheduler = self._scheduler
-        if scheduler is not None:
-            self._send(scheduler.stop(reason))
+        for works in (self._scheduler, self._pooled):
+            if works is not None:
+                self._send(works.stop(reason))
         self._send([Chunk(work.id, error=reason) for work in left])
         if is_clear:
             self._runner.unload()
@@ -301,21 +337,5 @@ class EngineLoop:
             self._wake.notify()
 
 
-def check_size(prompt: Prompt, max_tokens: int | None, n_ctx: int) -> None:
-    """Refuse what cannot fit before it is tokenised: a tokenizer's cost and depth grow with unbroken text.
-
-    Raises ContextLengthExceeded naming the size and the limit.
-    """
-    if max_tokens is not None and max_tokens > n_ctx:
-        raise ContextLengthExceeded(
-            f"'max_tokens' is {max_tokens}, and the context holds {n_ctx} tokens", param="max_tokens", n_ctx=n_ctx
-        )
-    texts = [m.content for m in prompt.messages] if isinstance(prompt, ChatPrompt) else [prompt.text]
-    size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-    limit = min(MAX_PROMPT_BYTES, MAX_BYTES_PER_TOKEN * n_ctx)
-    if size > limit:
-        raise ContextLengthExceeded(
-            f"the prompt has {size} bytes; a context of {n_ctx} tokens takes at most {limit}",
-            param="messages",
-            n_ctx=n_ctx,
-        )
+def _deadline(job: Job) -> float | None:
+    return None if job.deadline_s is None else time.monotonic() + job.deadline_s

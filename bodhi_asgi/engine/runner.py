@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from bodhi_asgi.engine.plan import StepPlan, StepResult
+from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.errors import MissingDependency
-from bodhi_asgi.messages import GenerateRequest, Prompt
+from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Prompt
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.constraints.matcher import Matcher
@@ -20,6 +21,26 @@ class Vocabulary(Protocol):
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The prompt's tokens, rendered by the model's chat template. Raises PromptInvalid."""
+        ...
+
+    def __len__(self) -> int:
+        """How many tokens there are."""
+        ...
+
+    def tokens(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Bare text as tokens; with the tokens that begin and end a text, and with control tokens by their names."""
+        ...
+
+    def pair(self, query: str, document: str) -> list[int]:
+        """A query and a document as a model that ranks reads them together."""
+        ...
+
+    def render(self, prompt: ChatPrompt) -> str:
+        """The conversation as the text that is tokenised. Raises PromptInvalid."""
+        ...
+
+    def spelled(self, token: int) -> bytes:
+        """A token's text in UTF-8, control tokens by their names."""
         ...
 
     def piece(self, token: int) -> bytes:
@@ -67,6 +88,10 @@ class Runner(Protocol):
 
     def run(self, plan: StepPlan) -> StepResult:
         """Carry out a plan. An exception means that the runner is broken for good."""
+        ...
+
+    def pool(self, plan: PooledPlan) -> PooledResult:
+        """Carry out a plan of texts in batches. An exception means that the runner is broken for good."""
         ...
 
     def interrupt(self) -> None:

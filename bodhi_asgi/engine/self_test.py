@@ -8,8 +8,9 @@ import contextlib
 from typing import Final
 
 from bodhi_asgi.engine.plan import AdapterSet, Row, StepOutcome, StepPlan
+from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan
 from bodhi_asgi.engine.runner import Runner
-from bodhi_asgi.engine.types import ModelSpec
+from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role, Sampling, TextPrompt
 
@@ -44,7 +45,7 @@ SLOT: Final = 0
 SAMPLER: Final = 0
 
 
-def self_test(runner: Runner, spec: ModelSpec) -> None:
+def self_test(runner: Runner, spec: ModelSpec, facts: ModelFacts) -> None:
     """Tokenise, render and compute a little, with each adapter too, and leave nothing of it.
 
     What goes wrong is raised, or is the end.
@@ -59,6 +60,10 @@ def self_test(runner: Runner, spec: ModelSpec) -> None:
     # A model without a usable template still completes text; its chat requests are refused with the reason.
     with contextlib.suppress(BodhiError):
         vocabulary.encode(ChatPrompt((Message(Role.USER, "Hello"),)))
+    if not facts.generates:
+        read = tuple(prompt[: min(PROMPT_TOKENS, facts.longest_text)])
+        runner.pool(PooledPlan((Passage(SLOT, 0, read, len(read)),), facts.ranks))
+        return
     _generate(runner, prompt[:PROMPT_TOKENS], ())
     for index in range(len(spec.adapters)):
         _generate(runner, prompt[:PROMPT_TOKENS], ((index, 1.0),))

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 from bodhi_asgi.errors import BodhiError
-from bodhi_asgi.messages import Delta, FinishReason, GenerateRequest, Usage
+from bodhi_asgi.messages import (
+    Delta,
+    DetokenizeRequest,
+    EmbedRequest,
+    FinishReason,
+    GenerateRequest,
+    Part,
+    RerankRequest,
+    TokenizeRequest,
+    Usage,
+)
 
 RunnerName: TypeAlias = Literal["llama", "echo", "poison"]
 CacheType: TypeAlias = Literal["f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
@@ -17,6 +27,7 @@ FlashAttention: TypeAlias = Literal["auto", "on", "off"]
 SplitMode: TypeAlias = Literal["layer", "row", "none"]
 RopeScaling: TypeAlias = Literal["model", "none", "linear", "yarn", "longrope"]
 LoadMode: TypeAlias = Literal["auto", "mmap", "read", "mlock"]
+Pooling: TypeAlias = Literal["mean", "cls", "last", "rank"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ class Tuning:
     rope_freq_scale: float = 0.0
     yarn_orig_ctx: int = 0
     load_mode: LoadMode = "auto"
+    pooling: Literal["model", "mean", "cls", "last"] = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +104,43 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class PooledWork:
+    """A request whose texts are read in batches and answered with one row of numbers each."""
+
+    id: str
+    request: EmbedRequest | RerankRequest
+    owner: str = ""
+    deadline_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextWork:
+    """A question that the vocabulary alone answers, at once."""
+
+    id: str
+    request: TokenizeRequest | DetokenizeRequest
+    owner: str = ""
+    deadline_s: float | None = None
+
+
+Job: TypeAlias = Work | PooledWork | TextWork
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """What one step yields for one request: text, or the final word (``finish`` with ``usage``, or ``error``)."""
+    """What one step yields for one request: a piece, or the final word (``finish`` with ``usage``, or ``error``)."""
 
     work_id: str
     text: str = ""
     finish: FinishReason | None = None
     usage: Usage | None = None
     error: BodhiError | None = None
+    part: Part | None = None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it carries a piece of the answer, and is more than a word about it."""
+        return self.text != "" or self.part is not None
 
     @property
     def is_final(self) -> bool:
@@ -108,13 +149,25 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a loaded model says of itself. ``size_bytes`` counts weights and KV cells as loaded."""
+    """What a loaded model says of itself. ``size_bytes`` counts weights and KV cells as loaded.
+
+    ``generates``, ``embeds`` and ``ranks`` are what it can be asked for. Vectors have ``width`` numbers, and
+    ``longest_text`` is how many tokens one text may have; in pieces, where ``reads_in_pieces``. A batch has at most
+    ``texts_at_once``.
+    """
 
     n_ctx: int
     n_vocab: int
     size_bytes: int = 0
     description: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+    generates: bool = True
+    embeds: bool = False
+    ranks: bool = False
+    width: int = 0
+    longest_text: int = 0
+    reads_in_pieces: bool = False
+    texts_at_once: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +191,7 @@ class Engine(Protocol):
         """Load the model. Idempotent. Raises :class:`~bodhi_asgi.engine.errors.ModelLoadFailed` with the reason."""
         ...
 
-    def submit(self, work: Work) -> AsyncIterator[Delta]:
+    def submit(self, work: Job) -> AsyncIterator[Delta]:
         """Run one request. The last delta has ``finish`` and ``usage``; closing the iterator ends the work.
 
         Raises the errors of :mod:`bodhi_asgi.engine.errors` from the iterator, before or after deltas.

@@ -12,6 +12,11 @@ class Meters:
             "bodhi_http_request_duration_seconds", "Time until the answer was complete.", ("route",)
         )
         self.generations = Counter("bodhi_generations_total", "Answers ended, by how.", ("model", "outcome"))
+        self.readings = Counter(
+            "bodhi_readings_total",
+            "Embeddings, ranks and tokens, by how they ended.",
+            ("model", "kind", "outcome"),
+        )
         self.prompt_tokens = Counter("bodhi_prompt_tokens_total", "Tokens read.", ("model",))
         self.completion_tokens = Counter("bodhi_completion_tokens_total", "Tokens written.", ("model",))
         self.first_token_s = Histogram(

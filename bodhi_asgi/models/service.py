@@ -106,6 +106,7 @@ def spec_of(name: str, path: str, engine: EngineSettings, adapters: tuple[Adapte
             rope_freq_scale=engine.rope_freq_scale,
             yarn_orig_ctx=engine.yarn_orig_ctx,
             load_mode=engine.load_mode,
+            pooling=engine.pooling,
         ),
     )
 

@@ -92,6 +92,10 @@ class ModelTuning(Section):
         Literal["auto", "mmap", "read", "mlock"],
         Field(description="Map the file, read it, or read it and never swap it out; auto maps what is used as it is."),
     ] = "auto"
+    pooling: Annotated[
+        Literal["model", "mean", "cls", "last"],
+        Field(description="How vectors of tokens become one of the text; model takes what the file says, or nothing."),
+    ] = "model"
 
     @field_validator("tensor_split", mode="before")
     @classmethod

@@ -12,3 +12,5 @@ class RequestLimits:
     stop_strings: int = 16
     stop_bytes: int = 256
     logit_bias: int = 1024
+    inputs: int = 2048
+    documents: int = 1000

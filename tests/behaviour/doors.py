@@ -23,6 +23,16 @@ from tests.servers import serving
 DOORS = ("direct", "http", "mounted-starlette", "mounted-fastapi", "wrapped-django")
 
 
+PATHS = {
+    "embeddings": "v1/embeddings",
+    "rerank": "v1/rerank",
+    "tokenize": "v1/tokenize",
+    "detokenize": "v1/detokenize",
+    "apply_template": "v1/apply-template",
+}
+"""Of the verbs that answer whole, by their names at the direct door."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back: an HTTP status (or the one it would have), and the body."""
@@ -46,6 +56,7 @@ class Door(Protocol):
 
     async def chat(self, body: dict[str, Any], token: str | None) -> Answer: ...
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]: ...
+    async def ask(self, verb: str, body: dict[str, Any], token: str | None) -> Answer: ...
     async def models(self, token: str | None) -> Answer: ...
     async def model(self, name: str, token: str | None) -> Answer: ...
 
@@ -63,6 +74,9 @@ class DirectDoor:
 
     async def chat(self, body: dict[str, Any], token: str | None) -> Answer:
         return await self._answer(self._verbs(token).chat_completion(body))
+
+    async def ask(self, verb: str, body: dict[str, Any], token: str | None) -> Answer:
+        return await self._answer(getattr(self._verbs(token), verb)(body))
 
     async def models(self, token: str | None) -> Answer:
         return await self._answer(self._verbs(token).list_models())
@@ -91,6 +105,10 @@ class HttpDoor:
 
     async def chat(self, body: dict[str, Any], token: str | None) -> Answer:
         response = await self.client.post("v1/chat/completions", json=body, headers=_bearer(token))
+        return Answer(response.status_code, response.json())
+
+    async def ask(self, verb: str, body: dict[str, Any], token: str | None) -> Answer:
+        response = await self.client.post(PATHS[verb], json=body, headers=_bearer(token))
         return Answer(response.status_code, response.json())
 
     async def models(self, token: str | None) -> Answer:

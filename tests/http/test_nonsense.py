@@ -90,6 +90,9 @@ BODIES = [
     b'{"name": "\\u0000"}',
     b'{"model": "parrot", "messages": [{"role": "user", "content": "hi"}], "max_tokens": -1}',
     b'{"model": "parrot", "messages": [{"role": "user", "content": "hi"}], "stream": true}',
+    b'{"model": "parrot", "input": [[1, 2], "x"]}',
+    b'{"model": "parrot", "query": "x", "documents": [{}]}',
+    b'{"model": "parrot", "tokens": [1e300]}',
     b'{"scope": "scope_token_user", "name": ""}',
     b'{"scope": "scope_token_user", "grants": {"version": "2"}}',
 ]

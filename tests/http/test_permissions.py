@@ -22,6 +22,11 @@ DESCRIBED = {
 }
 BODIES: dict[str, dict[str, Any]] = {
     "chat": {"model": "parrot", "messages": [{"role": "user", "content": "hello"}]},
+    "embeddings": {"model": "parrot", "input": "hello"},
+    "rerank": {"model": "parrot", "query": "hello", "documents": ["hello"]},
+    "tokenize": {"model": "parrot", "prompt": "hello"},
+    "detokenize": {"model": "parrot", "tokens": [0]},
+    "apply_template": {"model": "parrot", "messages": [{"role": "user", "content": "hello"}]},
     "create_token": {"scope": "scope_token_user"},
     "update_token": {"name": "another name"},
 }

@@ -29,7 +29,7 @@ from bodhi_asgi.engine.process.protocol import (
 )
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.process.watch import Watch
-from bodhi_asgi.engine.types import Chunk, ModelFacts, Work
+from bodhi_asgi.engine.types import Chunk, Job, ModelFacts
 from bodhi_asgi.errors import TooLarge
 
 HANDSHAKE_S: Final = 4.0
@@ -170,7 +170,7 @@ class EngineConnection(asyncio.Protocol):
 
     # -- requests
 
-    def submit(self, work: Work, *, alone: bool) -> Reading:
+    def submit(self, work: Job, *, alone: bool) -> Reading:
         """Send a request. Raises ConnectionLost, and TooLarge or PromptInvalid for one that cannot be sent."""
         if self.lost.done():
             raise self.lost.result()

@@ -64,6 +64,8 @@ def _tuple(shapes: tuple[Any, ...], data: object) -> tuple[Any, ...]:
     if not isinstance(data, list):
         raise PlainInvalid(f"a {type(data).__name__} where a list belongs")
     if len(shapes) == 2 and shapes[1] is Ellipsis:
+        if shapes[0] is int and all(type(item) is int for item in data):
+            return tuple(data)  # token ids come by the hundred thousand
         return tuple(_value(shapes[0], item) for item in data)
     if len(shapes) != len(data):
         raise PlainInvalid(f"{len(data)} items where {len(shapes)} belong")

@@ -5,6 +5,7 @@ facts, failed, started, chunks, pong, stats, description, leaving, bye``. A chan
 ``PROTOCOL_VERSION``, and with it another runtime directory: versions never meet on one socket.
 """
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
@@ -17,11 +18,11 @@ from bodhi_asgi import errors as shared_errors
 from bodhi_asgi.engine import errors as engine_errors
 from bodhi_asgi.engine.process.frames import FrameTooLarge, Message, encode
 from bodhi_asgi.engine.process.plain import from_plain
-from bodhi_asgi.engine.types import Chunk, ModelSpec, Work
+from bodhi_asgi.engine.types import Chunk, Job, ModelSpec
 from bodhi_asgi.errors import BodhiError, Broken, MissingDependency
-from bodhi_asgi.messages import FinishReason, GenerateRequest, Usage
+from bodhi_asgi.messages import FinishReason, Part, TokenIds, Usage, Vectors
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 CREDITS: Final = 32
 """Chunks that may be under way to one reader before its sequence is paused."""
@@ -42,7 +43,7 @@ def proof_holds(claimed: object, expected: str) -> bool:
     return isinstance(claimed, str) and claimed.isascii() and hmac.compare_digest(claimed, expected)
 
 
-def fingerprint(spec: ModelSpec, request: GenerateRequest) -> str:
+def fingerprint(spec: ModelSpec, request: object) -> str:
     """The same request to the same model has the same fingerprint; see quarantine.
 
     Text that is no valid Unicode is fingerprinted by its escapes, because orjson refuses it.
@@ -54,9 +55,10 @@ def fingerprint(spec: ModelSpec, request: GenerateRequest) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def work_from_plain(data: object) -> Work:
-    """A submitted request. Raises :class:`~bodhi_asgi.engine.process.plain.PlainInvalid`."""
-    return from_plain(Work, data)
+def work_from_plain(data: object) -> Job:
+    """A submitted request of any kind. Raises :class:`~bodhi_asgi.engine.process.plain.PlainInvalid`."""
+    job: Job = from_plain(Job, data)  # type: ignore[arg-type]  # a union is a shape too
+    return job
 
 
 def chunk_to_row(request_id: int, chunk: Chunk) -> Row:
@@ -67,6 +69,8 @@ def chunk_to_row(request_id: int, chunk: Chunk) -> Row:
     if chunk.finish is not None:
         rest["finish"] = chunk.finish
         rest["usage"] = chunk.usage or Usage()
+    if chunk.part is not None:
+        rest["part"] = _part_to_plain(chunk.part)
     return [request_id, chunk.text, rest] if rest else [request_id, chunk.text]
 
 
@@ -101,6 +105,18 @@ def _rest_from_plain(data: Message) -> Message:
     if unknown := data.keys() - _PARTS.keys():
         raise ValueError(f"a chunk has no {sorted(unknown)}")
     return {name: _PARTS[name](value) for name, value in data.items()}
+
+
+def _part_to_plain(part: Part) -> Message:
+    if isinstance(part, Vectors):
+        return {"width": part.width, "data": base64.b64encode(part.data).decode("ascii")}
+    return {"ids": part.ids, "pieces": part.pieces}
+
+
+def _part_from_plain(data: Message) -> Part:
+    if "width" in data:
+        return Vectors(int(data["width"]), base64.b64decode(data["data"], validate=True))
+    return from_plain(TokenIds, data)
 
 
 def error_to_plain(error: BodhiError) -> Message:
@@ -143,4 +159,5 @@ _PARTS: Final[Mapping[str, Callable[[Any], object]]] = {
     "error": error_from_plain,
     "finish": FinishReason,
     "usage": partial(from_plain, Usage),
+    "part": _part_from_plain,
 }

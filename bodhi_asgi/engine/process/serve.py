@@ -27,7 +27,7 @@ from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.process.session import Session
 from bodhi_asgi.engine.process.traffic import Traffic
 from bodhi_asgi.engine.runner import make_runner
-from bodhi_asgi.engine.types import ModelFacts, ModelSpec, Work
+from bodhi_asgi.engine.types import Job, ModelFacts, ModelSpec
 from bodhi_asgi.errors import BodhiError
 
 EXIT_LOAD_FAILED: Final = 18
@@ -225,7 +225,7 @@ class EngineProcess:
         self._leave_in(session.linger_s)
         return False
 
-    def submit(self, session: Session, request_id: int, work: Work, *, alone: bool) -> None:
+    def submit(self, session: Session, request_id: int, work: Job, *, alone: bool) -> None:
         self._standing().submit(session, request_id, work, alone=alone)
 
     def cancel(self, session: Session, request_id: int) -> None:

@@ -11,7 +11,7 @@ from bodhi_asgi.engine.process.frames import FrameInvalid, FrameReader, Message,
 from bodhi_asgi.engine.process.peer import peer_uid
 from bodhi_asgi.engine.process.plain import PlainInvalid
 from bodhi_asgi.engine.process.protocol import NONCE_BYTES, PROTOCOL_VERSION, proof, proof_holds, work_from_plain
-from bodhi_asgi.engine.types import Work
+from bodhi_asgi.engine.types import Job
 
 HANDSHAKE_S: Final = 5.0
 
@@ -33,7 +33,7 @@ class Server(Protocol):
         """The host is gone; end its requests. Whether the engine leaves with it at once."""
         ...
 
-    def submit(self, session: "Session", request_id: int, work: Work, *, alone: bool) -> None:
+    def submit(self, session: "Session", request_id: int, work: Job, *, alone: bool) -> None:
         """Take a request."""
         ...
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from bodhi_asgi.engine.errors import EngineLost, EngineStopped
@@ -16,7 +17,7 @@ from bodhi_asgi.engine.process.admission import Admission
 from bodhi_asgi.engine.process.protocol import CREDITS, Row, chunk_frames, chunk_to_row
 from bodhi_asgi.engine.process.session import Session
 from bodhi_asgi.engine.runner import Runner
-from bodhi_asgi.engine.types import Chunk, ModelSpec, Work
+from bodhi_asgi.engine.types import Chunk, Job, ModelSpec
 
 FRAME_PAUSE_S: Final = 0.001
 """The least time between two frames to one host; a model that is faster than that has its steps share a frame."""
@@ -30,7 +31,7 @@ class Request:
 
     __slots__ = ("credits", "is_paused", "is_shown", "number", "session", "work")
 
-    def __init__(self, session: Session, number: int, work: Work) -> None:
+    def __init__(self, session: Session, number: int, work: Job) -> None:
         self.session = session
         self.number = number
         self.work = work
@@ -64,10 +65,10 @@ class Traffic:
         """How many requests are waiting or running, of all hosts."""
         return len(self._requests)
 
-    def submit(self, session: Session, number: int, work: Work, *, alone: bool) -> None:
+    def submit(self, session: Session, number: int, work: Job, *, alone: bool) -> None:
         """Take a request. ``alone``: it was under way when an engine died. Raises ValueError for a number in use."""
         inner_id = _inner_id(session, number)
-        inner = Work(inner_id, work.request, owner=work.owner, deadline_s=work.deadline_s)
+        inner = replace(work, id=inner_id)
         with self._guard:
             if inner_id in self._requests:
                 raise ValueError("a request id that is already under way")
@@ -164,7 +165,7 @@ class Traffic:
                 if chunk.is_final:
                     del self._requests[chunk.work_id]
                     finished.append(chunk.work_id)
-                elif chunk.text and not request.is_shown:
+                elif chunk.has_content and not request.is_shown:
                     request.is_shown = True
                     proven.append(chunk.work_id)
         for session, theirs in rows.items():

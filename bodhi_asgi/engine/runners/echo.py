@@ -5,14 +5,20 @@ It keeps what each slot has been given and refuses a plan that a real KV cache c
 the scheduler is an error here and not a strange answer there.
 """
 
+import math
 import re
+import struct
+import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from bodhi_asgi.engine.errors import ConstraintInvalid, PromptInvalid
 from bodhi_asgi.engine.plan import Drawn, Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
+from bodhi_asgi.engine.sizes import checked
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Prompt, Role
+from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Prompt, Role, TextPrompt, TokenPrompt
 
 DEFAULT_N_CTX: Final = 2048
 PIECES: Final = re.compile(r"\s*\S{1,8}|\s+$")
@@ -21,6 +27,8 @@ SAY: Final = 1
 SAID: Final = 2
 MARKS: Final = (b"", b"", b"")
 MAX_VOCABULARY: Final = 1_000_000
+WIDTH: Final = 64
+"""Numbers of a vector: one for each sort of words."""
 
 
 class EchoVocabulary:
@@ -30,8 +38,13 @@ class EchoVocabulary:
         self._pieces: list[bytes] = list(MARKS)
         self._tokens: dict[bytes, int] = {}
 
+    def __len__(self) -> int:
+        return len(self._pieces)
+
     def encode(self, prompt: Prompt) -> list[int]:
-        if not isinstance(prompt, ChatPrompt):
+        if isinstance(prompt, TokenPrompt):
+            return checked(prompt.tokens, len(self))
+        if isinstance(prompt, TextPrompt):
             return [SAY, *self._words(prompt.text), SAID]
         spoken = [message for message in prompt.messages if message.role is Role.USER]
         if not spoken:
@@ -40,6 +53,19 @@ class EchoVocabulary:
             word for message in prompt.messages if message is not spoken[-1] for word in self._words(message.content)
         ]
         return [*before, SAY, *self._words(spoken[-1].content), SAID]
+
+    def tokens(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:  # noqa: ARG002
+        words = self._words(text)
+        return [SAY, *words, SAID] if add_special else words
+
+    def pair(self, query: str, document: str) -> list[int]:
+        return [SAY, *self._words(query), SAID, *self._words(document)]
+
+    def render(self, prompt: ChatPrompt) -> str:
+        return "".join(f"{message.role.value}: {message.content}\n" for message in prompt.messages)
+
+    def spelled(self, token: int) -> bytes:
+        return self._pieces[token]
 
     def piece(self, token: int) -> bytes:
         return self._pieces[token]
@@ -67,11 +93,21 @@ class EchoRunner:
         self._n_ctx = spec.n_ctx or DEFAULT_N_CTX
         self._cells: dict[int, list[int]] = {}
         self._samplers: dict[int, GenerateRequest] = {}
+        self._texts: dict[int, list[int]] = {}
         self.vocabulary: EchoVocabulary = EchoVocabulary()
         self.progress = 0
 
     def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:  # noqa: ARG002
-        return ModelFacts(n_ctx=self._n_ctx, n_vocab=MAX_VOCABULARY, description="echo")
+        return ModelFacts(
+            n_ctx=self._n_ctx,
+            n_vocab=MAX_VOCABULARY,
+            description="echo",
+            embeds=True,
+            ranks=True,
+            width=WIDTH,
+            longest_text=self._n_ctx,
+            reads_in_pieces=True,
+        )
 
     def prepare_guides(self) -> None:
         """There is nothing to prepare."""
@@ -100,11 +136,38 @@ class EchoRunner:
             return StepResult(StepOutcome.NO_CELLS)
         return StepResult(drawn={row.slot: Drawn(self._next(row)) for row in plan.rows if self._compute(row)})
 
+    def pool(self, plan: PooledPlan) -> PooledResult:
+        if not plan.continues:
+            self._texts.clear()
+        vectors = {}
+        for passage in plan.passages:
+            text = self._texts.setdefault(passage.slot, [])
+            assert passage.position == len(text), f"{len(text)} tokens are there; the plan says {passage.position}"
+            text.extend(passage.tokens)
+            if passage.is_last:
+                vectors[passage.slot] = self._pooled(self._texts.pop(passage.slot), passage, ranks=plan.ranks)
+        return PooledResult(vectors=vectors)
+
     def interrupt(self) -> None:
         """A step is over before anybody could interrupt it."""
 
     def unload(self) -> None:
         self._cells.clear()
+
+    def _pooled(self, text: list[int], passage: Passage, *, ranks: bool) -> bytes:
+        """How many words of the query the document has; or how often each of some sorts of words stands in a text."""
+        if ranks:
+            said = _last(text, SAID)
+            query, document = set(self._sorts(text[:said])), set(self._sorts(text[said:]))
+            return struct.pack("<f", len(query & document) / max(1, len(query)))
+        sorts = Counter(self._sorts(text))
+        values = [float(sorts[sort]) for sort in range(WIDTH)][: passage.dimensions]
+        length = math.hypot(*values) or 1.0
+        return struct.pack(f"<{len(values)}f", *(value / length for value in values))
+
+    def _sorts(self, text: list[int]) -> list[int]:
+        words = (self.vocabulary.piece(token).strip().lower() for token in text)
+        return [zlib.crc32(word) % WIDTH for word in words if word]
 
     def _compute(self, row: Row) -> bool:
         cells = self._cells.setdefault(row.slot, [])

@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import llama_cpp
-import numpy as np
 
 from bodhi_asgi.engine.constraints.matcher import GrammarCompiler, Matcher
 from bodhi_asgi.engine.constraints.translate import grammar_of
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import context_tokens, model_memory
 from bodhi_asgi.engine.plan import StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners import llama_tuning
 from bodhi_asgi.engine.runners.llama_adapters import LlamaAdapters
+from bodhi_asgi.engine.runners.llama_batch import Batch
 from bodhi_asgi.engine.runners.llama_draw import Drawer
 from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, make_tokenizer
+from bodhi_asgi.engine.runners.llama_pooled import PooledContext
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.engine.threads import thread_count
@@ -58,6 +60,7 @@ class LlamaRunner:
         self._abort_callback = llama_cpp.ggml_abort_callback(self._on_node)
         self._batch: Batch | None = None
         self._adapters = LlamaAdapters()
+        self._pooled: PooledContext | None = None
 
     @property
     def vocabulary(self) -> LlamaVocabulary:
@@ -139,6 +142,12 @@ class LlamaRunner:
             return StepResult(StepOutcome.NO_CELLS)
         raise RuntimeError(f"llama_decode failed with {code}: {_reason()}")
 
+    def pool(self, plan: PooledPlan) -> PooledResult:
+        assert self._pooled is not None, "the model is not loaded"
+        result = self._pooled.run(plan)
+        self._is_interrupted = False
+        return result
+
     def interrupt(self) -> None:
         self._is_interrupted = True
 
@@ -147,12 +156,18 @@ class LlamaRunner:
             drawer.free()
         self._drawers.clear()
         self._grammars = None
-        if self._context:
-            llama_cpp.llama_free(self._context)
+        if self._pooled is not None:
+            self._pooled.close()
+        self._close_context()
         self._adapters.free()
         if self._model:
             llama_cpp.llama_model_free(self._model)
-        self._context = self._model = self._memory = self._vocabulary = None
+        self._model = self._vocabulary = self._pooled = None
+
+    def _close_context(self) -> None:
+        if self._context:
+            llama_cpp.llama_free(self._context)
+        self._context = self._memory = None
 
     def _on_node(self, _: Any) -> bool:
         """Called before each node of the graph is computed; True gives the step up."""
@@ -160,77 +175,66 @@ class LlamaRunner:
         return self._is_interrupted
 
     def _open_context(self) -> ModelFacts:
-        threads = thread_count(self._spec.threads)
+        if llama_cpp.llama_model_has_encoder(self._model):
+            # Its decoder aborts without what an encoder has read before.
+            raise ModelLoadFailed(
+                f"the model '{self._spec.name}' has an encoder of its own, as T5 has; such models are not supported",
+                model=self._spec.name,
+            )
         tuning = self._spec.tuning
-        params = llama_cpp.llama_context_default_params()
-        set_fields(
-            params,
+        self._context = self._new_context(
             n_ctx=context_tokens(self._spec.n_ctx, llama_cpp.llama_model_n_ctx_train(self._model)),
             n_batch=self._spec.n_batch,
             n_ubatch=tuning.n_ubatch or self._spec.n_batch,
             n_seq_max=self._spec.slots,
+        )
+        n_ctx = llama_cpp.llama_n_ctx(self._context)
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._batch = Batch(self._spec.n_batch)
+        metadata = _metadata(self._model)
+        self._vocabulary = LlamaVocabulary(self._model, metadata)
+        pooled = self._pooled = PooledContext(
+            self._model, metadata, self._spec, has_cells=bool(self._memory), new_context=self._new_context
+        )
+        if not pooled.is_causal:
+            # It reads whole texts and could not go on from one.
+            self._close_context()
+        return ModelFacts(
+            n_ctx=n_ctx,
+            n_vocab=len(self._vocabulary),
+            size_bytes=llama_cpp.llama_model_size(self._model),
+            description=_text(partial(llama_cpp.llama_model_desc, self._model)),
+            metadata=metadata,
+            generates=pooled.is_causal,
+            embeds=pooled.embeds,
+            ranks=pooled.ranks,
+            width=pooled.width,
+            longest_text=pooled.longest_text,
+            reads_in_pieces=pooled.reads_in_pieces,
+            texts_at_once=pooled.texts_at_once,
+        )
+
+    def _new_context(self, **fields: Any) -> Any:
+        """A context of the model with these fields. Raises ModelLoadFailed when there is no room for it."""
+        tuning = self._spec.tuning
+        threads = thread_count(self._spec.threads)
+        params = llama_cpp.llama_context_default_params()
+        set_fields(
+            params,
             n_threads=threads,
             n_threads_batch=tuning.threads_batch or threads,
             kv_unified=True,
             no_perf=True,
             abort_callback=self._abort_callback,
             **llama_tuning.of_context(tuning),
+            **fields,
         )
-        self._context = llama_cpp.llama_init_from_model(self._model, params)
-        if not self._context:
+        context = llama_cpp.llama_init_from_model(self._model, params)
+        if not context:
             raise ModelLoadFailed(
                 f"the model '{self._spec.name}' has no room for its context: {_reason()}", model=self._spec.name
             )
-        self._memory = llama_cpp.llama_get_memory(self._context)
-        self._batch = Batch(self._spec.n_batch)
-        metadata = _metadata(self._model)
-        self._vocabulary = LlamaVocabulary(self._model, metadata)
-        return ModelFacts(
-            n_ctx=llama_cpp.llama_n_ctx(self._context),
-            n_vocab=len(self._vocabulary),
-            size_bytes=llama_cpp.llama_model_size(self._model),
-            description=_text(partial(llama_cpp.llama_model_desc, self._model)),
-            metadata=metadata,
-        )
-
-
-class Batch:
-    """The arrays of a ``llama_batch``, owned by us and filled through numpy; one sequence per token."""
-
-    def __init__(self, size: int) -> None:
-        self._token = np.zeros(size, np.int32)
-        self._position = np.zeros(size, np.int32)
-        self._sequences = np.ones(size, np.int32)
-        self._slot = np.zeros(size, np.int32)
-        self._logits = np.zeros(size, np.int8)
-        pointer = ctypes.POINTER(llama_cpp.llama_seq_id)
-        address = self._slot.ctypes.data
-        self._slots = (pointer * size)(
-            *(ctypes.cast(address + index * self._slot.itemsize, pointer) for index in range(size))
-        )
-        self.native = llama_cpp.llama_batch()
-        self.native.token = self._token.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
-        self.native.pos = self._position.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
-        self.native.n_seq_id = self._sequences.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        self.native.seq_id = ctypes.cast(self._slots, ctypes.POINTER(pointer))
-        self.native.logits = self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
-
-    def fill(self, plan: StepPlan) -> list[tuple[int, int, int]]:
-        """Lay out the rows; returns ``(slot, sampler, index of its logits)`` of those that want a token."""
-        outputs = []
-        end = 0
-        for row in plan.rows:
-            begin, end = end, end + len(row.tokens)
-            assert end <= len(self._token), "more tokens than the batch holds"
-            self._token[begin:end] = row.tokens
-            self._position[begin:end] = range(row.position, row.position + len(row.tokens))
-            self._slot[begin:end] = row.slot
-            self._logits[begin:end] = 0
-            if row.wants_token:
-                self._logits[end - 1] = 1
-                outputs.append((row.slot, row.sampler, end - 1))
-        self.native.n_tokens = end
-        return outputs
+        return context
 
 
 def _metadata(model: Any) -> dict[str, str]:

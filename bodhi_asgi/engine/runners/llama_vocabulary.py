@@ -5,15 +5,18 @@ with the control tokens switched off.
 """
 
 import ctypes
+import re
 from typing import Any, Final
 
 import llama_cpp
 
 from bodhi_asgi.engine.errors import PromptInvalid
+from bodhi_asgi.engine.sizes import checked
 from bodhi_asgi.engine.templates import ChatTemplate, Fence
-from bodhi_asgi.messages import ChatPrompt, Prompt
+from bodhi_asgi.messages import ChatPrompt, Prompt, TokenPrompt
 
 PIECE_BYTES: Final = 256
+PLACES: Final = re.compile(r"\{query\}|\{document\}")
 CONTROL: Final = 8
 """``LLAMA_TOKEN_ATTR_CONTROL``."""
 USER_DEFINED: Final = 16
@@ -31,6 +34,8 @@ class LlamaVocabulary:
         self._buffer = ctypes.create_string_buffer(PIECE_BYTES)
         self.end_tokens: Final = frozenset(t for t in range(self._size) if llama_cpp.llama_vocab_is_eog(self._vocab, t))
         self._fence = Fence(self._control_texts())
+        self._rerank_template = metadata.get("tokenizer.chat_template.rerank")
+        self._last_query: tuple[str, list[int]] = ("", [])
         self._template = ChatTemplate(
             metadata.get("tokenizer.chat_template"),
             bos_token=self._special(llama_cpp.llama_vocab_bos(self._vocab)),
@@ -43,7 +48,37 @@ class LlamaVocabulary:
     def encode(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, ChatPrompt):
             return self._tokens(self._template.render(prompt.messages, self._fence))
-        return self._tokenize(prompt.text.encode("utf-8", "replace"), add_special=True, parse_special=False)
+        if isinstance(prompt, TokenPrompt):
+            return checked(prompt.tokens, self._size)
+        return self.tokens(prompt.text, add_special=True, parse_special=False)
+
+    def tokens(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        return self._tokenize(text.encode("utf-8", "replace"), add_special=add_special, parse_special=parse_special)
+
+    def pair(self, query: str, document: str) -> list[int]:
+        if self._rerank_template is not None:
+            asked = {"{query}": self._fence.around(query), "{document}": self._fence.around(document)}
+            return self._spans(PLACES.sub(lambda found: asked[found[0]], self._rerank_template), add_special=False)
+        vocab = self._vocab
+        begin, end, between = (
+            [token] if is_added and token >= 0 else []
+            for token, is_added in (
+                (llama_cpp.llama_vocab_bos(vocab), llama_cpp.llama_vocab_get_add_bos(vocab)),
+                (llama_cpp.llama_vocab_eos(vocab), llama_cpp.llama_vocab_get_add_eos(vocab)),
+                (llama_cpp.llama_vocab_sep(vocab), llama_cpp.llama_vocab_get_add_sep(vocab)),
+            )
+        )
+        if query != self._last_query[0]:
+            self._last_query = (query, self.tokens(query, add_special=False, parse_special=False))
+        read = self.tokens(document, add_special=False, parse_special=False)
+        return [*begin, *self._last_query[1], *end, *between, *read, *(end or between)]
+
+    def render(self, prompt: ChatPrompt) -> str:
+        rendered = self._template.render(prompt.messages, self._fence)
+        return "".join(text for text, _ in self._fence.spans(rendered))
+
+    def spelled(self, token: int) -> bytes:
+        return self._read_piece(token, special=True)
 
     def piece(self, token: int) -> bytes:
         piece = self._pieces[token]
@@ -68,16 +103,18 @@ class LlamaVocabulary:
 
     def _tokens(self, rendered: str) -> list[int]:
         """Rendered text as tokens, span by span. A template that writes the begin token itself gets no second one."""
-        tokens: list[int] = []
-        for text, is_fenced in self._fence.spans(rendered):
-            tokens += self._tokenize(
-                text.encode("utf-8", "replace"), add_special=not tokens, parse_special=not is_fenced
-            )
+        tokens = self._spans(rendered, add_special=True)
         bos = llama_cpp.llama_vocab_bos(self._vocab)
         if tokens[:2] == [bos, bos]:
             del tokens[0]
         if not tokens:
             raise PromptInvalid("the model's chat template made an empty prompt of the messages", param="messages")
+        return tokens
+
+    def _spans(self, rendered: str, *, add_special: bool) -> list[int]:
+        tokens: list[int] = []
+        for text, is_fenced in self._fence.spans(rendered):
+            tokens += self.tokens(text, add_special=add_special and not tokens, parse_special=not is_fenced)
         return tokens
 
     def _tokenize(self, text: bytes, *, add_special: bool, parse_special: bool) -> list[int]:
@@ -90,11 +127,11 @@ class LlamaVocabulary:
             count = llama_cpp.llama_tokenize(self._vocab, text, len(text), buffer, -count, add_special, parse_special)
         return list(buffer[:count])
 
-    def _read_piece(self, token: int) -> bytes:
-        size = llama_cpp.llama_token_to_piece(self._vocab, token, self._buffer, PIECE_BYTES, 0, False)
+    def _read_piece(self, token: int, *, special: bool = False) -> bytes:
+        size = llama_cpp.llama_token_to_piece(self._vocab, token, self._buffer, PIECE_BYTES, 0, special)
         if size < 0:
             larger = ctypes.create_string_buffer(-size)
-            size = llama_cpp.llama_token_to_piece(self._vocab, token, larger, -size, 0, False)
+            size = llama_cpp.llama_token_to_piece(self._vocab, token, larger, -size, 0, special)
             return larger.raw[:size]
         return self._buffer.raw[:size]
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from bodhi_asgi.engine.plan import StepPlan, StepResult
+from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners.echo import EchoRunner, EchoVocabulary
 from bodhi_asgi.engine.types import ModelSpec
-from bodhi_asgi.messages import ChatPrompt, Prompt
+from bodhi_asgi.messages import ChatPrompt, Prompt, TokenPrompt
 
 COMMAND: Final = "poison: "
 LATER: Final = "later "
@@ -40,6 +41,12 @@ class PoisonRunner(EchoRunner):
                 commit(deed.removeprefix(LATER))
         return super().run(plan)
 
+    def pool(self, plan: PooledPlan) -> PooledResult:
+        for passage in plan.passages:
+            for token in passage.tokens:
+                commit(self.vocabulary.deeds.get(token, ""))
+        return super().pool(plan)
+
 
 class PoisonVocabulary(EchoVocabulary):
     """Words, and the deeds that some prompts ask for under the first of their words."""
@@ -50,6 +57,8 @@ class PoisonVocabulary(EchoVocabulary):
 
     def encode(self, prompt: Prompt) -> list[int]:
         tokens = super().encode(prompt)
+        if isinstance(prompt, TokenPrompt):
+            return tokens
         text = prompt.messages[-1].content if isinstance(prompt, ChatPrompt) else prompt.text
         if text.startswith(COMMAND):
             mark = self._token(text.encode())

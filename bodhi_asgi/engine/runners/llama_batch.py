@@ -1,0 +1,58 @@
+"""The arrays that llama.cpp reads a step from."""
+
+import ctypes
+from collections.abc import Iterator, Sequence
+
+import llama_cpp
+import numpy as np
+
+from bodhi_asgi.engine.plan import Row, StepPlan
+from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan
+
+
+class Batch:
+    """The arrays of a ``llama_batch``, owned by us and filled through numpy; one sequence per token."""
+
+    def __init__(self, size: int) -> None:
+        self._token = np.zeros(size, np.int32)
+        self._position = np.zeros(size, np.int32)
+        self._sequences = np.ones(size, np.int32)
+        self._slot = np.zeros(size, np.int32)
+        self._logits = np.zeros(size, np.int8)
+        pointer = ctypes.POINTER(llama_cpp.llama_seq_id)
+        address = self._slot.ctypes.data
+        self._slots = (pointer * size)(
+            *(ctypes.cast(address + index * self._slot.itemsize, pointer) for index in range(size))
+        )
+        self.native = llama_cpp.llama_batch()
+        self.native.token = self._token.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
+        self.native.pos = self._position.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
+        self.native.n_seq_id = self._sequences.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self.native.seq_id = ctypes.cast(self._slots, ctypes.POINTER(pointer))
+        self.native.logits = self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+
+    def fill(self, plan: StepPlan) -> list[tuple[int, int, int]]:
+        """Lay out the rows; returns ``(slot, sampler, index of its logits)`` of those that want a token."""
+        outputs = []
+        self._logits[:] = 0
+        for row, end in zip(plan.rows, self._lay(plan.rows), strict=True):
+            if row.wants_token:
+                self._logits[end - 1] = 1
+                outputs.append((row.slot, row.sampler, end - 1))
+        return outputs
+
+    def fill_whole(self, plan: PooledPlan) -> list[int]:
+        """Lay out the passages, of all of whose tokens something is wanted; returns where each of them ends."""
+        self._logits[:] = 1
+        return list(self._lay(plan.passages))
+
+    def _lay(self, rows: Sequence[Row | Passage]) -> Iterator[int]:
+        end = 0
+        for row in rows:
+            begin, end = end, end + len(row.tokens)
+            assert end <= len(self._token), "more tokens than the batch holds"
+            self._token[begin:end] = row.tokens
+            self._position[begin:end] = range(row.position, row.position + len(row.tokens))
+            self._slot[begin:end] = row.slot
+            yield end
+        self.native.n_tokens = end

@@ -1,0 +1,51 @@
+"""What is too large for a context, told before it is tokenised: a tokenizer's cost and depth grow with its text."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from bodhi_asgi.engine.errors import ContextLengthExceeded, PromptInvalid
+from bodhi_asgi.messages import ChatPrompt, Prompt, TextPrompt
+
+MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
+MAX_BYTES_PER_TOKEN: Final = 16
+
+
+def check_size(prompt: Prompt, max_tokens: int | None, n_ctx: int) -> None:
+    """Refuse a prompt that cannot fit. Raises ContextLengthExceeded naming the size and the limit."""
+    if max_tokens is not None and max_tokens > n_ctx:
+        raise ContextLengthExceeded(
+            f"'max_tokens' is {max_tokens}, and the context holds {n_ctx} tokens", param="max_tokens", n_ctx=n_ctx
+        )
+    if isinstance(prompt, ChatPrompt):
+        check_bytes(sum(_bytes(message.content) for message in prompt.messages), "the prompt", "messages", n_ctx)
+    elif isinstance(prompt, TextPrompt):
+        check_bytes(_bytes(prompt.text), "the prompt", "prompt", n_ctx)
+
+
+def check_text(text: str, longest: int, *, param: str) -> None:
+    """Refuse one text of several that cannot have ``longest`` tokens or fewer. Raises ContextLengthExceeded."""
+    check_bytes(_bytes(text), f"'{param}'", param, longest)
+
+
+def check_bytes(size: int, what: str, param: str, n_ctx: int) -> None:
+    """Refuse so many bytes of text for a context. Raises ContextLengthExceeded."""
+    limit = min(MAX_PROMPT_BYTES, MAX_BYTES_PER_TOKEN * n_ctx)
+    if size > limit:
+        raise ContextLengthExceeded(
+            f"{what} has {size} bytes; a context of {n_ctx} tokens takes at most {limit}", param=param, n_ctx=n_ctx
+        )
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def checked(tokens: Iterable[int], n_vocab: int) -> list[int]:
+    """The tokens of a client, when the vocabulary has them all: others end llama.cpp. Raises PromptInvalid."""
+    found = list(tokens)
+    for token in found:
+        if not 0 <= token < n_vocab:
+            raise PromptInvalid(
+                f"there is no token {token}; this model's tokens are from 0 to {n_vocab - 1}", param="tokens"
+            )
+    return found

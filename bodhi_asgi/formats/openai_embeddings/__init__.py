@@ -1,0 +1,1 @@
+"""The OpenAI embeddings dialect: schema, decode, encode."""

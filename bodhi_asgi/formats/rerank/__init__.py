@@ -1,0 +1,1 @@
+"""The rerank dialect that Jina, Cohere and llama.cpp's server have in common: schema, decode, encode."""

@@ -1,0 +1,48 @@
+"""From bodies about tokens to the neutral requests, refusing by name whatever is wrong or unknown."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias
+
+from bodhi_asgi.errors import Invalid
+from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, TokenizeBody
+from bodhi_asgi.messages import DetokenizeRequest, Prompt, TextPrompt, TokenizeRequest
+from bodhi_asgi.types import JSONObject
+from bodhi_asgi.validation import validated
+from bodhi_asgi.wire.refusal import without_neutral
+
+Conversation: TypeAlias = Callable[[dict[str, Any]], Prompt]
+"""The prompt of a body with ``model`` and ``messages``, as the chat dialect reads it; handed in by the doors."""
+
+
+def decode_tokenize(body: JSONObject | TokenizeBody, conversation: Conversation) -> TokenizeRequest:
+    """Translate a body for tokens. Raises Invalid whose ``param`` is the path of the offending field."""
+    wire = body if isinstance(body, TokenizeBody) else validated(TokenizeBody, without_neutral(body, {}, frozenset()))
+    if (wire.prompt is None) == (wire.messages is None):
+        raise Invalid("give either 'prompt' or 'messages'", param="prompt")
+    wants: Literal["tokens", "pieces"] = "pieces" if wire.return_token_strs else "tokens"
+    if wire.prompt is not None:
+        return TokenizeRequest(
+            wire.model,
+            TextPrompt(wire.prompt),
+            wants,
+            add_special=wire.add_special_tokens is not False,
+            parse_special=bool(wire.parse_special),
+        )
+    for name in ("add_special_tokens", "parse_special"):
+        if getattr(wire, name) is not None:
+            raise Invalid(f"'{name}' is for a 'prompt'; in a conversation the model's template decides", param=name)
+    return TokenizeRequest(wire.model, conversation({"model": wire.model, "messages": wire.messages}), wants)
+
+
+def decode_count(body: JSONObject | TokenizeBody, conversation: Conversation) -> TokenizeRequest:
+    """The same for their number."""
+    return replace(decode_tokenize(body, conversation), wants="count")
+
+
+def decode_detokenize(body: JSONObject | DetokenizeBody) -> DetokenizeRequest:
+    """Translate a body for the text of tokens. Raises Invalid as :func:`decode_tokenize`."""
+    wire = (
+        body if isinstance(body, DetokenizeBody) else validated(DetokenizeBody, without_neutral(body, {}, frozenset()))
+    )
+    return DetokenizeRequest(wire.model, tuple(wire.tokens))

@@ -1,0 +1,61 @@
+"""Questions that are answered whole: decode, one verb, encode. The same for a direct call and for HTTP.
+
+Chat is not among them, because its doors differ: one yields chunks, the other frames.
+"""
+
+from bodhi_asgi.caller import Caller
+from bodhi_asgi.formats.openai_chat.decode import decode as decode_chat
+from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest
+from bodhi_asgi.formats.openai_embeddings.decode import decode as decode_embeddings
+from bodhi_asgi.formats.openai_embeddings.encode import encode as encode_embeddings
+from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingsRequest
+from bodhi_asgi.formats.rerank.decode import decode as decode_rerank
+from bodhi_asgi.formats.rerank.encode import encode as encode_rerank
+from bodhi_asgi.formats.rerank.schema import RankedList, RerankBody
+from bodhi_asgi.formats.tokenization.decode import decode_count, decode_detokenize, decode_tokenize
+from bodhi_asgi.formats.tokenization.encode import encode_count, encode_tokens
+from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, TokenCount, TokenizeBody, TokenList
+from bodhi_asgi.messages import Prompt, TokenizeRequest
+from bodhi_asgi.services import Services
+from bodhi_asgi.types import JSONObject
+
+
+async def embeddings(services: Services, caller: Caller, body: JSONObject | EmbeddingsRequest) -> JSONObject:
+    """Vectors of texts, as plain data of the shape ``EmbeddingList``: they may be millions of numbers."""
+    call = decode_embeddings(body, services.limits)
+    found = await services.reading.embed(caller, call.request)
+    return encode_embeddings(found, model=call.request.model, encoding_format=call.encoding_format)
+
+
+async def ranked(services: Services, caller: Caller, body: JSONObject | RerankBody) -> RankedList:
+    """Documents in the order of their worth to a query."""
+    call = decode_rerank(body, services.limits)
+    return encode_rerank(await services.reading.rerank(caller, call.request), call)
+
+
+async def tokens(services: Services, caller: Caller, body: JSONObject | TokenizeBody) -> TokenList:
+    """The tokens of a prompt."""
+    request = decode_tokenize(body, lambda chat: _conversation(services, chat))
+    return encode_tokens(await services.reading.tokenize(caller, request), request)
+
+
+async def token_count(services: Services, caller: Caller, body: JSONObject | TokenizeBody) -> TokenCount:
+    """How many tokens a prompt has."""
+    request = decode_count(body, lambda chat: _conversation(services, chat))
+    return encode_count(await services.reading.tokenize(caller, request))
+
+
+async def text_of_tokens(services: Services, caller: Caller, body: JSONObject | DetokenizeBody) -> PromptText:
+    """The text of tokens."""
+    return PromptText(prompt=await services.reading.detokenize(caller, decode_detokenize(body)))
+
+
+async def rendered(services: Services, caller: Caller, body: JSONObject | ChatCompletionRequest) -> PromptText:
+    """A conversation, in a body of the chat dialect, as the model's template writes it."""
+    chat = decode_chat(body, services.limits).request
+    request = TokenizeRequest(chat.model, chat.prompt, "text")
+    return PromptText(prompt=await services.reading.render(caller, request))
+
+
+def _conversation(services: Services, body: JSONObject) -> Prompt:
+    return decode_chat(body, services.limits).request.prompt
