@@ -211,9 +211,11 @@ class EngineLoop:
         plan = pooled.plan(self._share.limit(self._spec.n_batch, beside_streams=beside_streams))
         if plan is not None:
             self._in_prefill = pooled.works_of(plan)
-            result = self._runner.pool(plan)
+            try:
+                self._send(pooled.apply(plan, self._runner.pool(plan)))
+            except BodhiError as error:  # there is no room for texts of this length
+                self._send(pooled.give_up(error))
             self._in_prefill = frozenset()
-            self._send(pooled.apply(plan, result))
         self._share.measured(plan.tokens if plan is not None else 0, began, time.monotonic())
         self._moves += 1
 

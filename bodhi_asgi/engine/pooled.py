@@ -182,6 +182,10 @@ class PooledWorks:
             chunks += self._chunks(stack, found)
         return chunks
 
+    def give_up(self, error: BodhiError) -> list[Chunk]:
+        """End the requests of the last plan, which cannot be carried out."""
+        return [self._fail(stack, error) for stack in dict.fromkeys(self._planned)]
+
     # -- inside
 
     def _refuse_when_full(self, owner: str) -> None:

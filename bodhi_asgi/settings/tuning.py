@@ -167,6 +167,11 @@ def check_together(settings: ModelTuning, where: str) -> None:
             f"'{settings.cache_type_v}' needs flash attention: set flash_attention to 'auto' or 'on', or keep the "
             "values in 'f16'",
         )
+    if settings.slots > settings.n_batch:
+        # llama.cpp ends the process over it when it makes the context.
+        raise _contradiction(
+            f"{where}.slots", f"{settings.slots} is more than a step has tokens, which is n_batch = {settings.n_batch}"
+        )
     if settings.n_ubatch > settings.n_batch:
         raise _contradiction(
             f"{where}.n_ubatch", f"{settings.n_ubatch} is more than a step has, which is n_batch = {settings.n_batch}"

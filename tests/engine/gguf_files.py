@@ -16,10 +16,12 @@ def rewrite(
     keys: Mapping[str, Callable[[Any], Any]] | None = None,
     tensor: Callable[[gguf.ReaderTensor], NDArray[np.float32]] | None = None,
     more: Mapping[str, NDArray[np.float32]] | None = None,
+    said: Mapping[str, int | bool] | None = None,
 ) -> Path:
     """Copy a model, putting each value under ``keys`` through its function; None leaves the key out.
 
-    ``tensor`` gives a tensor's new values; without it all are copied as they are. ``more`` tensors are added.
+    ``tensor`` gives a tensor's new values; without it all are copied as they are. ``more`` tensors are
+    added, and ``said`` is said of it besides.
     """
     reader = gguf.GGUFReader(str(source))
     writer = gguf.GGUFWriter(str(target), "llama")
@@ -32,6 +34,8 @@ def rewrite(
             kind = field.types[0]
             inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
             writer.add_key_value(field.name, value, kind, sub_type=inner)
+    for name, fact in (said or {}).items():
+        (writer.add_bool if isinstance(fact, bool) else writer.add_uint32)(name, fact)
     for one in reader.tensors:
         if tensor is None:
             writer.add_tensor(one.name, one.data, raw_dtype=one.tensor_type)

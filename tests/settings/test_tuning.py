@@ -77,6 +77,8 @@ def test_settings_that_contradict_each_other_are_refused_together() -> None:
     assert error.param == "models.a.cache_type_v"
     error = refused(engine={"n_batch": 64, "n_ubatch": 65})
     assert (error.param, "n_batch = 64" in error.message) == ("engine.n_ubatch", True)
+    error = refused(engine={"n_batch": 64, "slots": 65})
+    assert (error.param, "n_batch = 64" in error.message) == ("engine.slots", True)
     BodhiServerConfig(engine={"n_batch": 2048}, models={"a": {"path": "/a.gguf", "n_ubatch": 1024}})
 
 

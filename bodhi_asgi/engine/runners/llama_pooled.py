@@ -81,7 +81,8 @@ class PooledContext:
         # Positions beyond those that a model was trained for may not even exist in its file.
         self.longest_text: Final = min(trained, context_tokens(spec.n_ctx, trained))
         has_state = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
-        self.texts_at_once: Final = TEXTS_WITH_STATE if has_state else TEXTS
+        # More sequences than a batch has tokens end llama.cpp when the context is made.
+        self.texts_at_once: Final = min(spec.n_batch, TEXTS_WITH_STATE if has_state else TEXTS)
 
     def run(self, plan: PooledPlan) -> PooledResult:
         """Carry out a plan. An exception means that the model cannot be used any more."""
