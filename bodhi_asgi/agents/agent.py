@@ -20,6 +20,7 @@ from bodhi_asgi.clock import Clock, SystemClock
 from bodhi_asgi.errors import ConfigurationInvalid, Invalid
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest
 from bodhi_asgi.types import JSONObject
+from bodhi_asgi.validation import validated
 
 MAX_TOOLS: Final = 128
 OURS: Final = frozenset(
@@ -55,10 +56,7 @@ class Agent:
         known = _by_name([one if isinstance(one, Tool) else tool(one) for one in tools])
         if threads < 1:
             raise ConfigurationInvalid(f"'threads' is {threads}; at least 1 is accepted", param="threads")
-        for name in request:
-            if name in OURS or name not in ChatCompletionRequest.model_fields:
-                what = "is filled in by the agent" if name in OURS else "is no field of a chat request"
-                raise ConfigurationInvalid(f"'{name}' {what}", param=name)
+        _must_be_fields(model, request)
         fields: JSONObject = {"model": model, "stream_options": {"include_usage": True}, **request}
         if known:
             fields |= {"tools": [one.shape for one in known.values()], "parallel_tool_calls": parallel}
@@ -104,6 +102,17 @@ class Agent:
         calls, by_id = decided(state, decisions, self._recipe.tools)
         turn = OpenTurn(state.text, calls, len(calls), dict(state.results), by_id)
         return AgentRun(self._recipe, bodhi, deps, messages=state.messages, spent=state.spent, turn=turn)
+
+
+def _must_be_fields(model: str, request: JSONObject) -> None:
+    for name in request:
+        if name in OURS:
+            raise ConfigurationInvalid(f"'{name}' is filled in by the agent; leave it out", param=name)
+    conversation: JSONObject = {"model": model, "messages": [{"role": "user", "content": "?"}]}
+    try:
+        validated(ChatCompletionRequest, {**conversation, **request})
+    except Invalid as error:
+        raise ConfigurationInvalid(f"no run of this agent can work: {error.message}", param=error.param) from None
 
 
 def _by_name(tools: Sequence[Tool]) -> dict[str, Tool]:

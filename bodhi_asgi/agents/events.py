@@ -121,6 +121,7 @@ class RunFinished(AgentEvent):
             "kind": self.kind,
             "outcome": self.result.outcome.value,
             "text": self.result.text,
+            "state_id": self.result.state.id if self.result.state else None,
             "pending": pending,
             "usage": {
                 "prompt_tokens": spent.prompt_tokens,

@@ -17,6 +17,7 @@ from bodhi_asgi.agents.events import AgentResult, Event, RunFinished
 from bodhi_asgi.agents.limits import AgentOutcome, Spent
 from bodhi_asgi.agents.recipe import Recipe
 from bodhi_asgi.agents.state import AgentState
+from bodhi_asgi.agents.stream import Keep, event_stream
 from bodhi_asgi.agents.timer import Timer
 from bodhi_asgi.agents.work import OpenTurn, Work
 from bodhi_asgi.ids import new_id
@@ -59,6 +60,16 @@ class AgentRun(AsyncIterator[Event]):
         if self._result is None:
             raise RunUnfinished("this run has not come to its end: read its events to the last, or await it")
         return self._result
+
+    async def event_stream(self, *, keep: Keep | None = None, ping_s: float = 15.0) -> AsyncGenerator[str]:
+        """The run as server-sent events, to be the body of a streaming response; a reader who leaves closes the run.
+
+        Each frame is an event's JSON. ``keep`` is awaited with the state of a run that pauses, before its reader learns
+        of it. An error is a last frame ``{"kind": "error", "code", "message", "param"}``.
+        """
+        async with self, aclosing(event_stream(self._events, keep, ping_s)) as frames:
+            async for frame in frames:
+                yield frame
 
     def __aiter__(self) -> Self:
         return self

@@ -325,6 +325,8 @@ async def test_a_forced_choice_of_tools_holds_for_the_first_turn_only() -> None:
         ({"messages": []}, "messages"),
         ({"stream": True}, "stream"),
         ({"instruction": "typo"}, "instruction"),
+        ({"temperature": 9}, "temperature"),
+        ({"model": ""}, "model"),
         ({"threads": 0}, "threads"),
         ({"tools": [add, add]}, "add"),
         ({"tools": [tool(name=f"t{number}")(add) for number in range(129)]}, "tools"),
@@ -332,5 +334,5 @@ async def test_a_forced_choice_of_tools_holds_for_the_first_turn_only() -> None:
 )
 def test_an_agent_that_cannot_work_is_refused_when_it_is_made(options: dict[str, Any], param: str) -> None:
     with pytest.raises(ConfigurationInvalid) as refused:
-        Agent("demo", **options)
+        Agent(**{"model": "demo", **options})
     assert refused.value.param == param
