@@ -16,6 +16,7 @@ class Role(StrEnum):
     SYSTEM = "system"
     USER = "user"
     ASSISTANT = "assistant"
+    TOOL = "tool"
 
 
 class FinishReason(StrEnum):
@@ -23,15 +24,55 @@ class FinishReason(StrEnum):
 
     STOP = "stop"  # the model ended its turn, or a stop string was reached
     LENGTH = "length"  # ``max_tokens`` or the context is used up
+    TOOL_CALLS = "tool_calls"  # the model ended its turn and waits for what its tools say
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model made. ``arguments`` are an object as JSON text."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. ``content`` is text; ``name`` distinguishes speakers of one role where a template reads it."""
+    """One turn. ``content`` is text; ``name`` distinguishes speakers of one role where a template reads it.
+
+    An assistant's turn may have ``tool_calls`` and ``reasoning``; a tool's turn says which call it answers.
+    """
 
     role: Role
     content: str
     name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool that a model may call. ``parameters`` is the JSON schema of its arguments, as JSON text."""
+
+    name: str
+    description: str = ""
+    parameters: str = '{"type": "object", "properties": {}}'
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """How tools may be used. With ``required`` the answer is a call. ``names`` limits which (empty: all offered ones).
+
+    Unless calls may be ``parallel``, an answer has one at most.
+    """
+
+    required: bool = False
+    names: tuple[str, ...] = ()
+    parallel: bool = True
+
+
+TemplateOption: TypeAlias = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +134,14 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class ChatPrompt:
-    """A conversation, to be rendered by the model's own chat template."""
+    """A conversation, to be rendered by the model's own chat template.
+
+    ``tools`` are shown to the model; ``options`` are what the template reads besides, such as ``enable_thinking``.
+    """
 
     messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    options: tuple[tuple[str, TemplateOption], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +176,7 @@ class GenerateRequest:
     An answer ends before one of the strings of ``stop``, at a token of ``stop_tokens``, and where the model ends it
     unless ``ignore_eos``; but not before ``min_tokens`` tokens. ``n`` answers are wanted; the engine is given a request
     for each of them. ``adapters`` are exactly those that apply; ``None`` means the model's own, as its settings say.
+    ``tool_use`` is given with tools; ``thinking_budget`` is in tokens.
     """
 
     model: str
@@ -143,6 +190,8 @@ class GenerateRequest:
     min_tokens: int = 0
     ignore_eos: bool = False
     constraint: Constraint | None = None
+    tool_use: ToolUse | None = None
+    thinking_budget: int | None = None
 
     @property
     def is_guided(self) -> bool:
@@ -152,10 +201,11 @@ class GenerateRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written."""
+    """Tokens read and written. ``reasoning_tokens`` are those of the written ones that were thoughts."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -231,10 +281,22 @@ Part: TypeAlias = Vectors | TokenIds
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a call. The first one of each ``index`` has ``id`` and ``name``; ``arguments`` are joined to JSON."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """A piece of an answer. Its last one has ``finish``; the last one of all has ``usage``; text may come with it.
 
     ``index`` says which answer it belongs to, where several were asked for. ``part`` is a piece that is no text.
+    ``opening`` is what the end of the prompt says of the answer already, as when a template opens the thinking; it
+    comes first and alone. An engine's ``text`` holds everything; ``reasoning`` and ``tool_calls`` are read out of it.
     """
 
     text: str = ""
@@ -242,6 +304,9 @@ class Delta:
     usage: Usage | None = None
     index: int = 0
     part: Part | None = None
+    opening: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +315,8 @@ class Answer:
 
     text: str
     finish: FinishReason
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
