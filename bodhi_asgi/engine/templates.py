@@ -8,7 +8,7 @@ filters are those of Hugging Face's ``apply_chat_template``: ``raise_exception``
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
@@ -19,7 +19,9 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bodhi_asgi.engine.errors import PromptInvalid
-from bodhi_asgi.messages import Message
+from bodhi_asgi.engine.families.shown import Stage, without_system
+from bodhi_asgi.engine.families.table import recognise
+from bodhi_asgi.messages import ChatPrompt
 
 MAX_TEMPLATE_CHARS: Final = 256 * 1024
 MAX_OUTPUT_CHARS: Final = 16 * 1024 * 1024
@@ -36,10 +38,13 @@ class Fence:
     """Marks text of people that reads like a control token, so that it is tokenised as text.
 
     The marks are Unicode noncharacters, which no interchanged text may contain; they are taken out of messages first.
+    Where a template prints text by its escapes, as Python prints a list, the marks are found by theirs: people's own
+    are written in capitals, which mean the same.
     """
 
     OPEN: Final = "\ufdd0"
     CLOSE: Final = "\ufdd1"
+    ESCAPES: Final = (("\\ufdd0", "\\uFDD0", OPEN), ("\\ufdd1", "\\uFDD1", CLOSE))
 
     def __init__(self, control_texts: Sequence[str]) -> None:
         longest_first = sorted(control_texts, key=len, reverse=True)
@@ -50,12 +55,16 @@ class Fence:
     def around(self, text: str) -> str:
         """``text`` with every control token in it fenced."""
         text = self._marks.sub("\ufffd", text)
+        for escape, capitals, _ in self.ESCAPES:
+            text = text.replace(escape, capitals)
         if self._control is None:
             return text
         return self._control.sub(lambda found: f"{self.OPEN}{found[0]}{self.CLOSE}", text)
 
     def spans(self, rendered: str) -> Iterator[tuple[str, bool]]:
         """Pieces of rendered text, each with whether it was fenced."""
+        for escape, _, mark in self.ESCAPES:
+            rendered = rendered.replace(escape, mark)
         for index, text in enumerate(self._fenced.split(rendered)):
             if text:
                 yield self._marks.sub("", text), index % 2 == 1
@@ -66,23 +75,49 @@ class ChatTemplate:
 
     def __init__(self, source: str | None, *, bos_token: str, eos_token: str) -> None:
         self.source = CHATML if source is None else source
+        self.family = recognise(self.source)
+        self._stage = Stage(self.source, self.family)
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
         self._template: jinja2.Template | None = None
 
-    def render(self, messages: Sequence[Message], fence: Fence) -> str:
-        """The prompt's text. Raises PromptInvalid with the template's own words, or with what went wrong in it."""
-        shown = [
-            {"role": message.role.value, "content": fence.around(message.content)}
-            | ({"name": fence.around(message.name)} if message.name else {})
-            for message in messages
-        ]
+    def render(self, prompt: ChatPrompt, fence: Fence) -> str:
+        """The prompt's text. Raises PromptInvalid with the template's own words, or with what went wrong in it.
+
+        A template that fails is tried again with arguments of calls as text, with its tools described in words, and
+        with the system's words in the first turn of the user, where the prompt has such.
+        """
+        refusal: PromptInvalid | None = None
+        for variables in self._attempts(prompt, fence):
+            try:
+                return self._rendered(variables)
+            except PromptInvalid as error:
+                if not isinstance(error.__cause__, _Refused | TypeError | RecursionError | jinja2.UndefinedError):
+                    raise
+                refusal = refusal or error
+        assert refusal is not None
+        raise refusal
+
+    def _attempts(self, prompt: ChatPrompt, fence: Fence) -> Iterator[Mapping[str, Any]]:
+        shown = self._stage.variables(prompt, fence.around)
+        yield shown
+        if any(message.tool_calls for message in prompt.messages):
+            yield self._stage.variables(prompt, fence.around, arguments_as_text=True)
+        if prompt.tools:
+            shown = self._stage.variables(prompt, fence.around, tools_in_words=True)
+            yield shown
+        messages = shown["messages"]
+        if messages[0]["role"] == "system" and len(messages) > 1:
+            yield {**shown, "messages": without_system(messages)}
+
+    def _rendered(self, variables: Mapping[str, Any]) -> str:
+        cause: Exception
+        shown = {**variables, "messages": _Given(variables["messages"])}
         try:
-            pieces = self._compiled().generate(messages=shown, add_generation_prompt=True, **self._tokens)
-            return _bounded(pieces)
+            return _bounded(self._compiled().generate(**{"add_generation_prompt": True, **shown, **self._tokens}))
         except _Refused as error:
-            reason = f"the model's chat template refuses the messages: {error.message}"
+            cause, reason = error, f"the model's chat template refuses the messages: {error.message}"
         except jinja2.TemplateError as error:
-            reason = f"the model's chat template failed: {_short(str(error))}"
+            cause, reason = error, f"the model's chat template failed: {_short(str(error))}"
         except (
             RecursionError,
             MemoryError,
@@ -92,8 +127,8 @@ class ChatTemplate:
             TypeError,
             ValueError,
         ) as error:
-            reason = f"the model's chat template failed: {type(error).__name__}"
-        raise PromptInvalid(reason, param="messages")
+            cause, reason = error, f"the model's chat template failed: {type(error).__name__}"
+        raise PromptInvalid(reason, param="messages") from cause
 
     def _compiled(self) -> jinja2.Template:
         if self._template is None:
@@ -119,10 +154,21 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
+class _Given(list[Any]):
+    """The messages, which a template may not change."""
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Templates may fill the lists that they made themselves, as some do to number calls."""
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if type(obj) is list and attr in ("append", "pop"):
+            return True
+        return super().is_safe_attribute(obj, attr, value)
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
-    )
+    environment = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation])
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
@@ -156,7 +202,21 @@ def _tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+        default=_listed,
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    """What filters such as ``map`` yield, as the list that it stands for."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no JSON")
 
 
 def _short(text: str) -> str:

@@ -18,7 +18,7 @@ from bodhi_asgi.engine.templates import (
     ChatTemplate,
     Fence,
 )
-from bodhi_asgi.messages import Message, Role
+from bodhi_asgi.messages import ChatPrompt, Message, Role
 
 CONTROLS = ("<|im_start|>", "<|im_end|>", "<|im", "<s>")
 ASKED = (Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "Hello"))
@@ -27,7 +27,7 @@ OPEN, CLOSE = Fence.OPEN, Fence.CLOSE
 
 def render(source: str | None, *messages: Message, controls: tuple[str, ...] = ()) -> str:
     template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
-    return template.render(messages or ASKED, Fence(controls))
+    return template.render(ChatPrompt(messages or ASKED), Fence(controls))
 
 
 def refusal(source: str) -> str:
@@ -47,9 +47,9 @@ def test_a_model_without_a_template_is_given_chatml() -> None:
 
 def test_a_template_is_compiled_once() -> None:
     template = ChatTemplate("{{ messages | length }}", bos_token="", eos_token="")
-    assert template.render(ASKED, Fence(())) == "2"
+    assert template.render(ChatPrompt(ASKED), Fence(())) == "2"
     compiled = template._compiled()
-    assert template.render(ASKED[:1], Fence(())) == "1"
+    assert template.render(ChatPrompt(ASKED[:1]), Fence(())) == "1"
     assert template._compiled() is compiled
 
 
@@ -227,7 +227,7 @@ WORDS = st.lists(st.sampled_from([*CONTROLS, OPEN, CLOSE, "<", "|>", "im_start",
 def test_no_control_token_of_people_stands_outside_a_fence(one: str, other: str) -> None:
     fence = Fence(CONTROLS)
     template: Any = ChatTemplate("{{ messages[0].content }}\n{{ messages[1].content }}", bos_token="", eos_token="")
-    rendered = template.render((Message(Role.USER, one), Message(Role.USER, other)), fence)
+    rendered = template.render(ChatPrompt((Message(Role.USER, one), Message(Role.USER, other))), fence)
     spans = list(fence.spans(rendered))
     assert "".join(text for text, _ in spans) == f"{one}\n{other}".replace(OPEN, "�").replace(CLOSE, "�")
     assert all((text in CONTROLS) if is_fenced else text for text, is_fenced in spans)

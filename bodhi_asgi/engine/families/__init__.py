@@ -1,1 +1,1 @@
-"""How each family of models writes its thoughts and its tool calls: one table, read by parser, constraint and template."""
+"""How families of models write thoughts and tool calls: one table, read by parser, constraint and template."""

@@ -36,15 +36,15 @@ def _row(name: str, tools: ToolSyntax, *signs: str, **more: object) -> Row:
 
 
 ROWS: Final = (
-    _row("gpt-oss", s.HARMONY, "<|channel|>", "<|message|>", "functions.", dropped=HARMONY_DROPPED),
+    _row("gpt-oss", s.HARMONY, "<|channel|>", "<|message|>", "functions.", dropped=HARMONY_DROPPED, one_call=True),
     _row("muse", s.MUSE, "<atem:function_calls>"),
     _row("kimi-k3", s.KIMI_3, "<|open|>", "<|sep|>", dropped=KIMI_3_DROPPED),
     _row("kimi-k2", s.KIMI, "<|tool_calls_section_begin|>"),
     _row("deepseek-v3.2", s.DEEPSEEK_32, "DSML", "function_calls"),
     _row("deepseek-v4", s.DEEPSEEK_4, "DSML", "tool_calls"),
-    _row("deepseek-v3", s.DEEPSEEK, "<｜tool▁calls▁begin｜>", "```json"),
+    _row("deepseek-v3", s.DEEPSEEK, "<｜tool▁calls▁begin｜>", "```json", silent_calls=True),
     _row("deepseek-v3.1", s.DEEPSEEK_31, "<｜tool▁calls▁begin｜>"),
-    _row("deepseek-v3", s.DEEPSEEK, "<｜tool▁outputs▁begin｜>"),
+    _row("deepseek-v3", s.DEEPSEEK, "<｜tool▁outputs▁begin｜>", silent_calls=True),
     _row(
         "functionary-v3.2", s.FUNCTIONARY_32, ">>>all", dropped=(">>>all\n",), openings=(">>>",), arguments_as_text=True
     ),
@@ -75,14 +75,14 @@ ROWS: Final = (
     _row("lfm2", s.LIQUID, "List of tools: ["),
     _row("gemma-4", s.GEMMA_4, "<|tool_call>"),
     _row("granite-3", s.GRANITE, "<|tool_call|>", "available_tools", dropped=("<response>", "</response>")),
-    _row("gigachat-3.1", s.GIGACHAT, "<|function_call|>"),
-    _row("gigachat-3", s.GIGACHAT_ROLE, "function call", "<|role_sep|>"),
+    _row("gigachat-3.1", s.GIGACHAT, "<|function_call|>", one_call=True),
+    _row("gigachat-3", s.GIGACHAT_ROLE, "function call", "<|role_sep|>", one_call=True),
     _row("solar", s.SOLAR, "<|tool_call:begin|>", dropped=SOLAR_DROPPED),
     _row("smollm3", s.HERMES, "xml_tools", tools_variable="xml_tools"),
     _row("hermes", s.HERMES, "<tool_call>"),
     _row("llama-pythonic", s.LLAMA_PYTHON, "[func_name1("),
-    _row("llama-json", s.LLAMA_JSON, '"parameters"', "ipython"),
-    _row("llama-json", s.LLAMA_JSON, '"parameters"', "<|python_start|>"),
+    _row("llama-json", s.LLAMA_JSON, '"parameters"', "ipython", one_call=True),
+    _row("llama-json", s.LLAMA_JSON, '"parameters"', "<|python_start|>", one_call=True),
 )
 
 THOUGHTS: Final[tuple[tuple[str, Thinking], ...]] = (

@@ -114,8 +114,9 @@ class Family:
     """One family of models.
 
     ``dropped`` are markers around plain answers, which nobody should see. ``openings`` are markers that, at the end of
-    a prompt, belong to the answer. ``tools_variable`` is what the template calls its tools; ``arguments_as_text``
-    that it takes the arguments of earlier calls as JSON text. ``note`` is told in the documentation.
+    a prompt, belong to the answer. ``tools_variable`` is what the template calls its tools. Of earlier calls, templates
+    may take the arguments as JSON text only (``arguments_as_text``), one call per turn (``one_call``), and none in a
+    turn that says something too (``silent_calls``).
     """
 
     name: str
@@ -125,5 +126,6 @@ class Family:
     openings: tuple[str, ...] = ()
     tools_variable: str = "tools"
     arguments_as_text: bool = False
+    one_call: bool = False
+    silent_calls: bool = False
     is_generic: bool = False
-    note: str = ""

@@ -47,7 +47,7 @@ class LlamaVocabulary:
 
     def encode(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, ChatPrompt):
-            return self._tokens(self._template.render(prompt.messages, self._fence))
+            return self._tokens(self._template.render(prompt, self._fence))
         if isinstance(prompt, TokenPrompt):
             return checked(prompt.tokens, self._size)
         return self.tokens(prompt.text, add_special=True, parse_special=False)
@@ -74,7 +74,7 @@ class LlamaVocabulary:
         return [*begin, *self._last_query[1], *end, *between, *read, *(end or between)]
 
     def render(self, prompt: ChatPrompt) -> str:
-        rendered = self._template.render(prompt.messages, self._fence)
+        rendered = self._template.render(prompt, self._fence)
         return "".join(text for text, _ in self._fence.spans(rendered))
 
     def spelled(self, token: int) -> bytes:
