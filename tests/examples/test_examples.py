@@ -11,6 +11,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from bodhi_asgi import BodhiApp, Grants
+from tests.servers import serving
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 QUESTION = {"q": "What is the capital of France?"}
@@ -47,7 +50,7 @@ async def running(app: str, environment: dict[str, str]) -> AsyncIterator[httpx2
 
 
 def test_every_example_has_its_test() -> None:
-    tested = {"starlette_app", "fastapi_app", "django_composition", "no_http"}
+    tested = {"django_composition", "fastapi_app", "no_http", "starlette_app", "structured_output"}
     assert {path.stem for path in EXAMPLES} == tested
 
 
@@ -77,6 +80,22 @@ async def test_django_view_and_mounted_server_stand_side_by_side(environment: di
         assert answer.text.strip()
         assert (await client.get("/bodhi/ping")).status_code == 200
         assert (await client.get("/bodhi/v1/models")).status_code == 401
+
+
+async def test_an_answer_is_an_object_in_openais_own_client(environment: dict[str, str], tmp_path: Path) -> None:
+    app = BodhiApp(data_dir=tmp_path / "data", engine={"isolation": "thread"})
+    async with serving(app) as url:
+        token = (await app.server.create_api_token("test", grants=Grants.everything())).token.reveal()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "examples/structured_output.py"),
+            cwd=ROOT,
+            env={**environment, "OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": token},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(90):
+            output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert output.decode() == "Nora is a cat and 7 years old\n"
 
 
 async def test_script_answers_every_question(environment: dict[str, str]) -> None:
