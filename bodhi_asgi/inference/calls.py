@@ -358,7 +358,7 @@ def _text(value: str) -> str | None:
     """The string that a JSON text holds."""
     try:
         found = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, str) else None
 

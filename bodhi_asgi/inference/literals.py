@@ -6,7 +6,6 @@ that takes text.
 
 import ast
 import json
-import math
 from collections.abc import Mapping, Set
 from typing import Any, Final
 
@@ -48,24 +47,33 @@ def json_of_word(text: str, kinds: Set[str]) -> str:
         lowered = {"True": "true", "False": "false", "None": "null"}.get(text.strip())
         if lowered is not None and "string" not in kinds:
             return lowered
-    return json.dumps(text, ensure_ascii=False)
+    return _dumped(text)
 
 
 def json_of_python(text: str) -> str:
     """A Python literal as JSON. What is neither Python nor JSON is a string."""
     try:
         value = ast.literal_eval(text)
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return _dumped(value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         _, is_json = _parsed(text)
-        return text if is_json else json.dumps(text, ensure_ascii=False)
+        return text if is_json else _dumped(text)
 
 
 def _parsed(text: str) -> tuple[Any, bool]:
     try:
         value = json.loads(text)
+        json.dumps(value, allow_nan=False)  # the reader takes NaN and 1e999, at any depth
     except (ValueError, RecursionError):
         return None, False
-    if isinstance(value, float) and not math.isfinite(value):
-        return None, False
     return value, True
+
+
+def _dumped(value: Any) -> str:
+    """JSON text; escaped where a literal spells half a surrogate pair, which is no text as it stands."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False)
+    return text
