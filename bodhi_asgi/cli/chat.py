@@ -4,8 +4,10 @@ The person has the main thread, so that the line editor and Ctrl-C behave as eve
 portal's thread and goes on while the person thinks.
 """
 
+import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,10 +64,32 @@ class Conversation:
         self._model = model
         self._sampling = sampling
         self._messages: list[dict[str, str]] = []
+        self._may_interrupt = False
         self._begin(system)
 
     def hold(self) -> None:
         """Until the person leaves."""
+        before = signal.signal(signal.SIGINT, self._interrupted)
+        try:
+            self._converse()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupted(self, *_: object) -> None:
+        """Ctrl-C ends a line or an answer. One that comes while that ends already is for nothing else."""
+        if self._may_interrupt:
+            self._may_interrupt = False
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        self._may_interrupt = True
+        try:
+            yield
+        finally:
+            self._may_interrupt = False
+
+    def _converse(self) -> None:
         while (line := self._read()) is not None:
             match line.strip().partition(" "):
                 case ("", _, _):
@@ -90,7 +114,8 @@ class Conversation:
     def _read(self) -> str | None:
         while True:
             try:
-                return input("› " if sys.stdin.isatty() else "")  # noqa: RUF001  a prompt mark
+                with self._interruptible():
+                    return input("› " if sys.stdin.isatty() else "")  # noqa: RUF001  a prompt mark
             except KeyboardInterrupt:
                 click.echo()
             except EOFError:
@@ -107,7 +132,8 @@ class Conversation:
         ended = Event()
         answering = self._portal.start_task_soon(self._answer, pieces, ended)
         try:
-            answering.result()
+            with self._interruptible():
+                answering.result()
         except KeyboardInterrupt:
             answering.cancel()
             ended.wait(STOPS_WITHIN_S)

@@ -5,7 +5,7 @@ import codecs
 import os
 import pty
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 WAITS_S = 30
@@ -49,8 +49,19 @@ class Terminal:
 
     async def interrupt_until(self, text: str) -> str:
         """Press Ctrl-C until ``text`` is shown: one that comes between two moments may be for neither."""
-        for _ in range(WAITS_S):
+
+        async def press() -> None:
             self.process.send_signal(signal.SIGINT)
+
+        return await self._until(press, text)
+
+    async def type_until(self, line: str, text: str) -> str:
+        """Type ``line`` until ``text`` is shown: a Ctrl-C that is still on its way may take one with it."""
+        return await self._until(lambda: self.type(line), text)
+
+    async def _until(self, act: Callable[[], Awaitable[None]], text: str) -> str:
+        for _ in range(WAITS_S):
+            await act()
             try:
                 async with asyncio.timeout(1):
                     while text not in self._shown:

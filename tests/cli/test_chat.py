@@ -20,6 +20,7 @@ async def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(environment: dict[str, 
         await person.shows("word1 ")
         assert "word2999" not in await person.interrupt_until("› ")  # noqa: RUF001
         await person.interrupt_until("› ")  # noqa: RUF001  Ctrl-C at the prompt begins a new line
+        await person.type_until("/clear\n", "The conversation is forgotten.")
         await person.type("still here\n")
         await person.shows("still here\r\n")
         await person.shows("still here\r\n")
