@@ -9,6 +9,7 @@ from typing import Final
 COMPARISONS: Final = (
     "engine_load",
     "shared_prefix",
+    "embeddings",
     "loop_lag",
     "engine_process",
     "sse_thousand",
@@ -19,7 +20,7 @@ COMPARISONS: Final = (
 
 PARTS: Final = (
     *("__init__", "__main__", "hosts", "interleave", "load"),
-    *("machine", "peer_builds", "peers", "random_model", "wire"),
+    *("machine", "peer_builds", "peers", "random_encoder", "random_model", "wire"),
 )
 """Modules that the benchmarks are made of."""
 

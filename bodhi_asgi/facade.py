@@ -135,11 +135,7 @@ class Bodhi:
         Needs ``inference`` and a grant on the model. Raises Invalid naming the field that is wrong, CapabilityMissing
         for a model that makes no embeddings, ContextLengthExceeded naming the text that is too long.
         """
-
-        async def verb(services: Services, caller: Caller) -> EmbeddingList:
-            return EmbeddingList.model_validate(await readings.embeddings(services, caller, _body(request)))
-
-        return await self._call(verb)
+        return await self._call(lambda services, caller: readings.embeddings(services, caller, _body(request)))
 
     async def rerank(self, request: Mapping[str, Any] | RerankBody) -> RankedList:
         """Documents in the order of how well they answer a query, in the shapes of Jina and Cohere.

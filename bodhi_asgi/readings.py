@@ -3,12 +3,14 @@
 Chat is not among them, because its doors differ: one yields chunks, the other frames.
 """
 
+import asyncio
+
 from bodhi_asgi.caller import Caller
 from bodhi_asgi.formats.openai_chat.decode import decode as decode_chat
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest
 from bodhi_asgi.formats.openai_embeddings.decode import decode as decode_embeddings
 from bodhi_asgi.formats.openai_embeddings.encode import encode as encode_embeddings
-from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingsRequest
+from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingList, EmbeddingsRequest
 from bodhi_asgi.formats.rerank.decode import decode as decode_rerank
 from bodhi_asgi.formats.rerank.encode import encode as encode_rerank
 from bodhi_asgi.formats.rerank.schema import RankedList, RerankBody
@@ -20,11 +22,14 @@ from bodhi_asgi.services import Services
 from bodhi_asgi.types import JSONObject
 
 
-async def embeddings(services: Services, caller: Caller, body: JSONObject | EmbeddingsRequest) -> JSONObject:
-    """Vectors of texts, as plain data of the shape ``EmbeddingList``: they may be millions of numbers."""
+async def embeddings(services: Services, caller: Caller, body: JSONObject | EmbeddingsRequest) -> EmbeddingList:
+    """Vectors of texts."""
     call = decode_embeddings(body, services.limits)
     found = await services.reading.embed(caller, call.request)
-    return encode_embeddings(found, model=call.request.model, encoding_format=call.encoding_format)
+    # They may be millions of numbers.
+    return await asyncio.to_thread(
+        encode_embeddings, found, model=call.request.model, encoding_format=call.encoding_format
+    )
 
 
 async def ranked(services: Services, caller: Caller, body: JSONObject | RerankBody) -> RankedList:

@@ -127,7 +127,7 @@ async def test_nonsense_is_answered(app: BodhiApp) -> None:
     dice = random.Random(2)
     statuses: Counter[int] = Counter()
     async with app:
-        for _ in range(1500):
+        for _ in range(2500):
             scope, body = nonsense(dice)
             sent = await answer(app, scope, body)
             status = sent[0]["status"]

@@ -36,6 +36,6 @@ def decode(body: JSONObject | EmbeddingsRequest, limits: RequestLimits) -> Embed
 def _inputs(given: Input) -> tuple[TextPrompt | TokenPrompt, ...]:
     if isinstance(given, str):
         return (TextPrompt(given),)
-    texts = tuple(TextPrompt(one) for one in given if isinstance(one, str))
-    lists = tuple(TokenPrompt(tuple(one)) for one in given if isinstance(one, list))
-    return texts or lists or (TokenPrompt(tuple(one for one in given if isinstance(one, int))),)
+    if isinstance(given[0], int):
+        return (TokenPrompt(tuple(given)),)
+    return tuple(TextPrompt(one) if isinstance(one, str) else TokenPrompt(tuple(one)) for one in given)

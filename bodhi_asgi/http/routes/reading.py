@@ -1,5 +1,6 @@
 """Embeddings, rerank and tokens: routes whose answers come whole."""
 
+import asyncio
 from typing import Any
 
 from starlette.responses import Response
@@ -8,6 +9,7 @@ from bodhi_asgi import readings
 from bodhi_asgi.caller import Scope
 from bodhi_asgi.errors import Kind
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest
+from bodhi_asgi.formats.openai_embeddings.encode import to_json
 from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingList, EmbeddingsRequest
 from bodhi_asgi.formats.rerank.schema import RankedList, RerankBody
 from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, TokenizeBody, TokenList
@@ -17,7 +19,8 @@ from bodhi_asgi.http.route import Call, Dialect, Route
 
 async def embed(call: Call) -> Response:
     """A vector of length one for each text; texts of one meaning have vectors that point the same way."""
-    return json_response(await readings.embeddings(call.services, call.caller, await call.json()))
+    found = await readings.embeddings(call.services, call.caller, await call.json())
+    return Response(await asyncio.to_thread(to_json, found), media_type="application/json")
 
 
 async def rerank(call: Call) -> Response:
