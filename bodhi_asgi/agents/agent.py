@@ -100,7 +100,7 @@ class Agent:
         ``state`` is trusted; see :class:`AgentState` for what that asks of the host. Raises DecisionInvalid.
         """
         calls, by_id = decided(state, decisions, self._recipe.tools)
-        turn = OpenTurn(state.text, calls, len(calls), dict(state.results), by_id)
+        turn = OpenTurn(state.text, state.reasoning, calls, len(calls), dict(state.results), by_id)
         return AgentRun(self._recipe, bodhi, deps, messages=state.messages, spent=state.spent, turn=turn)
 
 

@@ -25,6 +25,7 @@ class Answer:
     """What the model has said so far."""
 
     pieces: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
     openings: dict[int, _Opening] = field(default_factory=dict)
     finish: str | None = None
     prompt_tokens: int = 0
@@ -44,6 +45,7 @@ class Answer:
         for choice in chunk.choices:
             delta = choice.delta
             if delta.reasoning_content:
+                self.thoughts.append(delta.reasoning_content)
                 news.append(ReasoningAdded(delta.reasoning_content))
             if delta.content:
                 self.pieces.append(delta.content)
@@ -64,6 +66,11 @@ class Answer:
     def text(self) -> str:
         """All of the text."""
         return "".join(self.pieces)
+
+    @property
+    def reasoning(self) -> str:
+        """All that the model thought before it spoke."""
+        return "".join(self.thoughts)
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -151,12 +151,13 @@ class AgentRun(AsyncIterator[Event]):
         """The turn of an answer that calls, its calls counted: those beyond the limit are not made."""
         allowed = min(len(answer.calls), self._recipe.limits.tool_calls - self._spent.tool_calls)
         self._spent = self._spent.more(tool_calls=allowed)
-        return OpenTurn(answer.text, answer.calls, allowed)
+        return OpenTurn(answer.text, answer.reasoning, answer.calls, allowed)
 
     def _finished(self, outcome: AgentOutcome, text: str, timer: Timer, turn: OpenTurn | None = None) -> RunFinished:
         self._spent = replace(self._spent, time_s=timer.spent_s)
         state = None
         if turn is not None:
-            state = AgentState(new_id(), self.messages, turn.text, turn.calls, dict(turn.results), self._spent)
+            results = dict(turn.results)
+            state = AgentState(new_id(), self.messages, turn.text, turn.reasoning, turn.calls, results, self._spent)
         self._result = AgentResult(outcome, text, self.messages, self._spent, state)
         return RunFinished(self._result)

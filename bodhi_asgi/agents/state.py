@@ -76,6 +76,7 @@ class StateShape(WireModel):
     id: Annotated[str, Field(pattern=f"^{ULID_PATTERN.pattern}$")]
     messages: list[dict[str, Any]]
     text: str
+    reasoning: str
     calls: Annotated[list[CallShape], Field(min_length=1, max_length=1024)]
     results: dict[str, str]
     spent: SpentShape
@@ -85,13 +86,14 @@ class StateShape(WireModel):
 class AgentState:
     """A paused run. ``id`` is new at each pause.
 
-    ``messages`` end before the turn that is not complete; ``text`` and ``calls`` are that turn, ``results`` those of
-    its calls that are done, by their ids.
+    ``messages`` end before the turn that is not complete; ``text``, ``reasoning`` and ``calls`` are that turn,
+    ``results`` those of its calls that are done, by their ids.
     """
 
     id: str
     messages: Sequence[JSONObject]
     text: str
+    reasoning: str
     calls: tuple[Call, ...]
     results: dict[str, str]
     spent: Spent
@@ -109,6 +111,7 @@ class AgentState:
                 "id": self.id,
                 "messages": list(self.messages),
                 "text": self.text,
+                "reasoning": self.reasoning,
                 "calls": [call.shape for call in self.calls],
                 "results": self.results,
                 "spent": asdict(self.spent),
@@ -130,7 +133,7 @@ class AgentState:
         if len(ids) != len(calls) or not ids.issuperset(shape.results):
             raise StateInvalid("this is not the state of a paused run: its calls and results do not fit", param="calls")
         spent = Spent(**shape.spent.model_dump())
-        return cls(shape.id, tuple(shape.messages), shape.text, calls, shape.results, spent)
+        return cls(shape.id, tuple(shape.messages), shape.text, shape.reasoning, calls, shape.results, spent)
 
     def signed(self, key: Secret | str, *, owner: str) -> str:
         """Text that a client may carry: it can read it and not change it, and it is good for ``owner`` only.

@@ -19,9 +19,13 @@ from bodhi_asgi.types import JSONObject
 
 @dataclass(slots=True)
 class OpenTurn:
-    """A turn of the model whose calls are not all done. Of its calls the first ``allowed`` may be made."""
+    """A turn of the model whose calls are not all done. Of its calls the first ``allowed`` may be made.
+
+    What it thought is told to it again with the results: many models are trained to go on from there.
+    """
 
     text: str
+    reasoning: str
     calls: tuple[Call, ...]
     allowed: int
     results: dict[str, str] = field(default_factory=dict)
@@ -43,7 +47,8 @@ class OpenTurn:
         answers: list[JSONObject] = [
             {"role": "tool", "tool_call_id": call.id, "content": self.results[call.id]} for call in self.calls
         ]
-        return [{"role": "assistant", "content": self.text or None, "tool_calls": calls}, *answers]
+        spoken: JSONObject = {"role": "assistant", "content": self.text or None, "tool_calls": calls}
+        return [spoken | ({"reasoning_content": self.reasoning} if self.reasoning else {}), *answers]
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,15 @@ async def test_an_approved_call_is_made_and_the_run_goes_on_where_it_stood() -> 
     ]
 
 
+async def test_what_the_model_thought_is_told_to_it_again_after_a_pause() -> None:
+    agent = agent_of(Shop())
+    paused = await agent.run(ScriptedChat([Says("", (REFUND,), "he asks nicely")]), "go")
+    assert paused.state is not None
+    chat = ScriptedChat([Says("Done.")])
+    await agent.resume(chat, AgentState.from_json(paused.state.to_json()), {"r": Approve()})
+    assert chat.requests[0]["messages"][1]["reasoning_content"] == "heasksnicely"
+
+
 async def test_a_denied_call_is_not_made_and_the_model_is_told_why() -> None:
     shop = Shop()
     agent = agent_of(shop)

@@ -74,6 +74,7 @@ async def test_a_call_is_made_and_its_result_read_until_the_model_is_done() -> N
             "tool_calls": [
                 {"id": "call_add", "type": "function", "function": {"name": "add", "arguments": '{"a": 2, "b": 3}'}}
             ],
+            "reasoning_content": "hmhm",
         },
         {"role": "tool", "tool_call_id": "call_add", "content": '{"result":5}'},
         {"role": "assistant", "content": "The result is 5."},
