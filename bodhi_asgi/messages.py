@@ -175,8 +175,9 @@ class GenerateRequest:
 
     An answer ends before one of the strings of ``stop``, at a token of ``stop_tokens``, and where the model ends it
     unless ``ignore_eos``; but not before ``min_tokens`` tokens. ``n`` answers are wanted; the engine is given a request
-    for each of them. ``adapters`` are exactly those that apply; ``None`` means the model's own, as its settings say.
-    ``tool_use`` is given with tools; ``thinking_budget`` is in tokens.
+    for each of them. ``logprobs`` wants each token's log probability, and those of the likeliest so many at its place.
+    ``adapters`` are exactly those that apply; ``None`` means the model's own, as its settings say. ``tool_use`` comes
+    with tools; ``thinking_budget`` is in tokens.
     """
 
     model: str
@@ -189,6 +190,7 @@ class GenerateRequest:
     stop_tokens: tuple[int, ...] = ()
     min_tokens: int = 0
     ignore_eos: bool = False
+    logprobs: int | None = None
     constraint: Constraint | None = None
     tool_use: ToolUse | None = None
     thinking_budget: int | None = None
@@ -276,8 +278,28 @@ class TokenIds:
     pieces: tuple[str, ...] = ()
 
 
-Part: TypeAlias = Vectors | TokenIds
-"""A piece of an answer that is no text."""
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token, its bytes, and the natural logarithm of its probability by the model's own logits.
+
+    ``top`` are the likeliest tokens at its place, likeliest first. The first token of all has no probability.
+    """
+
+    token: int
+    piece: bytes
+    logprob: float | None
+    top: tuple["TokenLogprob", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Of the tokens whose text comes with it."""
+
+    tokens: tuple[TokenLogprob, ...]
+
+
+Part: TypeAlias = Vectors | TokenIds | Logprobs
+"""A piece of an answer that is no text, or goes with its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +339,7 @@ class Answer:
     finish: FinishReason
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

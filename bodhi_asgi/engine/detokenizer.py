@@ -13,7 +13,16 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors=REPLACEMENT)
         self._stop = stop
         self._held = ""
+        self.pushed = 0
+        """Characters that have come in."""
+        self.shown = 0
+        """Characters that have gone out."""
         self.is_stopped = False
+
+    @property
+    def is_split(self) -> bool:
+        """Whether a character waits for its rest."""
+        return bool(self._decoder.getstate()[0])
 
     def push(self, piece: bytes, *, may_stop: bool = True) -> str:
         """The text that may be shown now. Once a stop string is complete, ``is_stopped`` is set and nothing follows.
@@ -21,13 +30,20 @@ class TextStream:
         Text that may not stop is no part of a stop string either; once some may, all that follows may.
         """
         text = self._decoder.decode(piece)
-        return self._release(text) if may_stop else text
+        self.pushed += len(text)
+        return self._show(self._release(text) if may_stop else text)
 
     def finish(self) -> str:
         """What was held back, at the end of an answer that no stop string ended."""
-        text = self._release(self._decoder.decode(b"", final=True))
+        rest = self._decoder.decode(b"", final=True)
+        self.pushed += len(rest)
+        text = self._release(rest)
         held, self._held = self._held, ""
-        return text if self.is_stopped else text + held
+        return self._show(text if self.is_stopped else text + held)
+
+    def _show(self, text: str) -> str:
+        self.shown += len(text)
+        return text
 
     def _release(self, text: str) -> str:
         if self.is_stopped or not self._stop:

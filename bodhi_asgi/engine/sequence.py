@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from bodhi_asgi.engine.detokenizer import TextStream
 from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row
 from bodhi_asgi.engine.runner import Vocabulary
+from bodhi_asgi.engine.scores import Scores
 from bodhi_asgi.engine.types import Chunk, Work
 from bodhi_asgi.messages import FinishReason, Usage
 
@@ -27,10 +28,12 @@ class Sequence:
     is_paused: bool = False
     prompt_tokens: int = field(init=False)
     text: TextStream = field(init=False)
+    scores: Scores = field(init=False)
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.tokens)
         self.text = TextStream(self.work.request.stop)
+        self.scores = Scores()
 
     @property
     def pending(self) -> int:
@@ -71,7 +74,9 @@ class Sequence:
         if vocabulary.ends(token) or token in request.stop_tokens:
             return self._last(self.text.finish(), FinishReason.STOP)
         self.tokens.append(token)
+        begin = self.text.pushed
         text = self.text.push(vocabulary.piece(token), may_stop=self.generated > request.min_tokens)
+        self.scores.add(drawn, vocabulary, begin, self.text)
         if self.text.is_stopped:
             return self._last(text, FinishReason.STOP)
         if drawn.is_last:
@@ -79,7 +84,7 @@ class Sequence:
         limit = request.max_tokens
         if (limit is not None and self.generated >= limit) or len(self.tokens) >= n_ctx:
             return self._last(text + self.text.finish(), FinishReason.LENGTH)
-        return Chunk(self.work.id, text) if text else None
+        return Chunk(self.work.id, text, part=self.scores.release(self.text)) if text else None
 
     def _last(self, text: str, finish: FinishReason) -> Chunk:
-        return Chunk(self.work.id, text, finish, self.usage)
+        return Chunk(self.work.id, text, finish, self.usage, part=self.scores.release_last(self.text))

@@ -14,7 +14,7 @@ from bodhi_asgi.errors import Broken
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.inference.answer import AnswerStream
 from bodhi_asgi.inference.choices import Choices, split
-from bodhi_asgi.messages import Answer, FinishReason, GenerateRequest, Reply
+from bodhi_asgi.messages import Answer, FinishReason, GenerateRequest, Logprobs, Reply, TokenLogprob
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.service import ModelService
 
@@ -63,13 +63,19 @@ class InferenceService:
     async def complete(self, caller: Caller, request: GenerateRequest) -> Reply:
         """All of the answer, or of all that are wanted. Permissions and errors as :meth:`stream`."""
         pieces: dict[int, list[str]] = {}
+        scores: dict[int, list[TokenLogprob]] = {}
         ends: dict[int, FinishReason] = {}
         async with aclosing(await self.stream(caller, request)) as answer:
             async for delta in answer:
                 pieces.setdefault(delta.index, []).append(delta.text)
+                if isinstance(delta.part, Logprobs):
+                    scores.setdefault(delta.index, []).extend(delta.part.tokens)
                 if delta.finish is not None:
                     ends[delta.index] = delta.finish
                 if delta.usage is not None:
-                    answers = (Answer("".join(pieces[index]), ends[index]) for index in sorted(ends))
+                    answers = (
+                        Answer("".join(pieces[index]), ends[index], logprobs=tuple(scores.get(index, ())))
+                        for index in sorted(ends)
+                    )
                     return Reply(tuple(answers), delta.usage)
         raise Broken("the engine ended an answer without its final word")

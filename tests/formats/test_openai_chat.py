@@ -126,6 +126,17 @@ def test_an_option_with_two_names_is_the_same_under_both() -> None:
             decode({**HELLO, name: 2, second: 3}, LIMITS)
 
 
+def test_log_probabilities_are_wanted_with_so_many_alternatives() -> None:
+    assert decode(HELLO, LIMITS).request.logprobs is None
+    assert decode({**HELLO, "logprobs": False}, LIMITS).request.logprobs is None
+    assert decode({**HELLO, "logprobs": True}, LIMITS).request.logprobs == 0
+    assert decode({**HELLO, "logprobs": True, "top_logprobs": 20}, LIMITS).request.logprobs == 20
+    for wrong in ({"top_logprobs": 3}, {"logprobs": True, "top_logprobs": 21}):
+        with pytest.raises(Invalid) as refused:
+            decode({**HELLO, **wrong}, LIMITS)
+        assert refused.value.param == "top_logprobs"
+
+
 def test_too_many_messages_are_refused() -> None:
     with pytest.raises(Invalid, match="at most 2 are accepted"):
         decode({**HELLO, "messages": HELLO["messages"] * 3}, RequestLimits(messages=2))

@@ -20,9 +20,9 @@ from bodhi_asgi.engine.process.frames import FrameTooLarge, Message, encode
 from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.types import Chunk, Job, ModelSpec
 from bodhi_asgi.errors import BodhiError, Broken, MissingDependency
-from bodhi_asgi.messages import FinishReason, Part, TokenIds, Usage, Vectors
+from bodhi_asgi.messages import FinishReason, Logprobs, Part, TokenIds, TokenLogprob, Usage, Vectors
 
-PROTOCOL_VERSION: Final = 3
+PROTOCOL_VERSION: Final = 4
 
 CREDITS: Final = 32
 """Chunks that may be under way to one reader before its sequence is paused."""
@@ -110,13 +110,28 @@ def _rest_from_plain(data: Message) -> Message:
 def _part_to_plain(part: Part) -> Message:
     if isinstance(part, Vectors):
         return {"width": part.width, "data": base64.b64encode(part.data).decode("ascii")}
+    if isinstance(part, Logprobs):
+        return {"scored": [_scored_to_plain(one) for one in part.tokens]}
     return {"ids": part.ids, "pieces": part.pieces}
 
 
 def _part_from_plain(data: Message) -> Part:
     if "width" in data:
         return Vectors(int(data["width"]), base64.b64decode(data["data"], validate=True))
+    if "scored" in data:
+        return Logprobs(tuple(_scored_from_plain(*one) for one in data["scored"]))
     return from_plain(TokenIds, data)
+
+
+def _scored_to_plain(one: TokenLogprob) -> list[Any]:
+    # Every byte is a character of Latin 1, and most are the same one in JSON.
+    return [one.token, one.piece.decode("latin-1"), one.logprob, [_scored_to_plain(other) for other in one.top]]
+
+
+def _scored_from_plain(token: int, piece: str, logprob: float | None, top: list[Any]) -> TokenLogprob:
+    alternatives = tuple(_scored_from_plain(*other) for other in top)
+    value = None if logprob is None else float(logprob)
+    return TokenLogprob(int(token), piece.encode("latin-1"), value, alternatives)
 
 
 def error_to_plain(error: BodhiError) -> Message:

@@ -134,7 +134,7 @@ class EchoRunner:
             self._cells.pop(slot, None)
         if sum(map(len, self._cells.values())) + plan.tokens > self._n_ctx:
             return StepResult(StepOutcome.NO_CELLS)
-        return StepResult(drawn={row.slot: Drawn(self._next(row)) for row in plan.rows if self._compute(row)})
+        return StepResult(drawn={row.slot: self._drawn(row) for row in plan.rows if self._compute(row)})
 
     def pool(self, plan: PooledPlan) -> PooledResult:
         if not plan.continues:
@@ -175,6 +175,11 @@ class EchoRunner:
         assert row.sampler in self._samplers, f"sampler {row.sampler} is gone"
         cells.extend(row.tokens)
         return row.wants_token
+
+    def _drawn(self, row: Row) -> Drawn:
+        token, top = self._next(row), self._samplers[row.sampler].logprobs
+        # It is never in doubt of what it says.
+        return Drawn(token) if top is None else Drawn(token, 0.0, ((token, 0.0),)[:top])
 
     def _next(self, row: Row) -> int:
         cells = self._cells[row.slot]

@@ -6,6 +6,7 @@ place first: each output of a step belongs to one sequence and is drawn from onc
 
 import ctypes
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 import llama_cpp
@@ -17,6 +18,7 @@ from bodhi_asgi.engine.dry import Repetitions, repetitions
 from bodhi_asgi.engine.plan import Drawn
 from bodhi_asgi.engine.runners.llama_guide import Guide
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
+from bodhi_asgi.engine.runners.logprobs import logprobs
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.messages import GenerateRequest
 
@@ -50,13 +52,15 @@ class Drawer:
         self._guide = guide
         self._row = ctypes.c_float * len(vocabulary)
         self._shapers = tuple(shapers_of(request, vocabulary, prompt, llama_cpp.llama_n_ctx(context)))
+        self._top = request.logprobs
         self._chain = native_chain(request, vocabulary)
 
     def draw(self, index: int) -> Drawn:
         """The next token, by the logits of the last step's output ``index``, which must have some."""
-        if not self._shapers and self._guide is None:
+        if not self._shapers and self._guide is None and self._top is None:
             return Drawn(llama_cpp.llama_sampler_sample(self._chain, self._context, index))
         logits = self._logits(index)
+        own = logits.copy() if self._top is not None and self._shapers else logits
         for shaper in self._shapers:
             shaper.shape(logits)
         if self._guide is None:
@@ -66,6 +70,9 @@ class Drawer:
         if drawn.error is None:
             for shaper in self._shapers:
                 shaper.accept(drawn.token)
+            if self._top is not None:
+                logprob, top = logprobs(own, drawn.token, self._top)
+                return replace(drawn, logprob=logprob, top=top)
         return drawn
 
     def free(self) -> None:

@@ -22,7 +22,6 @@ ROLES: Final[Mapping[str, Role]] = MappingProxyType(
 
 NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
     {
-        "logprobs": (False,),
         "tools": ([],),
         "tool_choice": ("none", "auto"),
         "parallel_tool_calls": (False, True),
@@ -43,7 +42,6 @@ UNSUPPORTED: Final = frozenset(
         "prompt_cache_key",
         "reasoning_effort",
         "safety_identifier",
-        "top_logprobs",
         "verbosity",
         "web_search_options",
     }
@@ -87,12 +85,19 @@ def decode(body: JSONObject | ChatCompletionRequest, limits: RequestLimits) -> C
         prompt=ChatPrompt(tuple(_message(message) for message in wire.messages)),
         sampling=sampling_of(wire, limits),
         n=choices_of(wire.n, limits),
+        logprobs=_logprobs(wire),
         adapters=adapters_of(wire.lora),
         constraint=constraint_of(wire),
         **endings_of(wire, limits, wire.max_completion_tokens or wire.max_tokens),
     )
     include_usage = bool(wire.stream_options and wire.stream_options.include_usage)
     return ChatCall(request, bool(wire.stream), include_usage)
+
+
+def _logprobs(wire: ChatCompletionRequest) -> int | None:
+    if wire.top_logprobs is not None and not wire.logprobs:
+        raise Invalid("'top_logprobs' is only accepted together with 'logprobs': true", param="top_logprobs")
+    return (wire.top_logprobs or 0) if wire.logprobs else None
 
 
 def _message(wire: RequestMessage) -> Message:

@@ -3,6 +3,7 @@
 Chunks are plain dicts on the token path: building a validated object for each would cost more than the token.
 """
 
+from bodhi_asgi.formats.openai_chat.logprobs import ChoiceLogprobs, delta_logprobs, logprobs_of
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, Choice, ReplyMessage
 from bodhi_asgi.messages import Delta, Reply
 from bodhi_asgi.types import JSON, JSONObject
@@ -21,7 +22,12 @@ def encode_reply(reply: Reply, *, request_id: str, model: str, created: int) -> 
         created=created,
         model=model,
         choices=[
-            Choice(index=index, message=ReplyMessage(content=answer.text), finish_reason=answer.finish.value)
+            Choice(
+                index=index,
+                message=ReplyMessage(content=answer.text),
+                finish_reason=answer.finish.value,
+                logprobs=ChoiceLogprobs.model_validate(logprobs_of(answer.logprobs)) if answer.logprobs else None,
+            )
             for index, answer in enumerate(reply.answers)
         ],
         usage=UsageShape(**usage_shape(reply.usage)),
@@ -49,14 +55,17 @@ class ChunkEncoder:
         if delta.index not in self._begun:
             self._begun.add(delta.index)
             chunks.append(self._chunk(delta.index, {"role": "assistant", "content": ""}, None))
-        if delta.text:
-            chunks.append(self._chunk(delta.index, {"content": delta.text}, None))
+        logprobs = delta_logprobs(delta)
+        if delta.text or logprobs:
+            chunks.append(self._chunk(delta.index, {"content": delta.text}, None, logprobs))
         if delta.finish is not None:
             chunks.append(self._chunk(delta.index, {}, delta.finish.value))
         if self._include_usage and delta.usage is not None:
             chunks.append({**self._head, "choices": [], "usage": {**usage_shape(delta.usage)}})
         return chunks
 
-    def _chunk(self, index: int, delta: JSONObject, finish: str | None) -> JSONObject:
-        choice: JSON = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}
+    def _chunk(
+        self, index: int, delta: JSONObject, finish: str | None, logprobs: JSONObject | None = None
+    ) -> JSONObject:
+        choice: JSON = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
         return {**self._head, "choices": [choice]}

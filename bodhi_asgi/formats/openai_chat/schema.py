@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from bodhi_asgi.formats.openai_chat.logprobs import ChoiceLogprobs
 from bodhi_asgi.types import INT64_MAX
 from bodhi_asgi.validation import WHOLE, WireModel
 from bodhi_asgi.wire.adapters import AdapterUses
@@ -48,6 +49,8 @@ class ChatCompletionRequest(SamplingOptions, GuidedOptions):
     max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
     n: Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None = None
     lora: AdapterUses | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
 
 
@@ -67,7 +70,7 @@ class Choice(BaseModel):
     index: int = 0
     message: ReplyMessage
     finish_reason: Finish
-    logprobs: None = None
+    logprobs: ChoiceLogprobs | None = None
 
 
 class ChatCompletion(BaseModel):
@@ -99,7 +102,7 @@ class ChunkChoice(BaseModel):
     index: int = 0
     delta: DeltaShape
     finish_reason: Finish | None = None
-    logprobs: None = None
+    logprobs: ChoiceLogprobs | None = None
 
 
 class ChatCompletionChunk(BaseModel):

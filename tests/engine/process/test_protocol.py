@@ -29,10 +29,12 @@ from bodhi_asgi.messages import (
     ChatPrompt,
     FinishReason,
     GenerateRequest,
+    Logprobs,
     Message,
     Role,
     Sampling,
     TextPrompt,
+    TokenLogprob,
     Usage,
 )
 
@@ -141,6 +143,8 @@ def test_literals_and_dictionaries_are_checked_too() -> None:
         Chunk("4", "grüß"),
         Chunk("4", "", FinishReason.STOP, Usage(3, 4)),
         Chunk("4", "x", FinishReason.LENGTH, Usage(0, 0)),
+        Chunk("4", "é", part=Logprobs((TokenLogprob(3, b"\xc3", -0.5, (TokenLogprob(4, b"\x00", 0.0),)),))),
+        Chunk("4", "a", part=Logprobs((TokenLogprob(3, b"a", None),))),
     ],
 )
 def test_a_chunk_arrives_as_it_was_sent(chunk: Chunk) -> None:

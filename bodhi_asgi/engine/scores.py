@@ -1,0 +1,51 @@
+"""Which log probabilities go with which text: a chunk carries those of the tokens whose text it completes.
+
+A token waits with its text, in a character that is not whole yet or in the beginning of a stop string; tokens that lie
+wholly in a stop string are never shown.
+"""
+
+from collections import deque
+
+from bodhi_asgi.engine.detokenizer import TextStream
+from bodhi_asgi.engine.plan import Drawn
+from bodhi_asgi.engine.runner import Vocabulary
+from bodhi_asgi.messages import Logprobs, TokenLogprob
+
+
+class Scores:
+    """The log probabilities of one answer, between their tokens' draw and their text's release."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, int, TokenLogprob]] = deque()
+
+    def add(self, drawn: Drawn, vocabulary: Vocabulary, begin: int, text: TextStream) -> None:
+        """A token was drawn and its text pushed; ``begin`` is how many characters there were before."""
+        if drawn.logprob is not None:
+            end = text.pushed + text.is_split
+            self._waiting.append((begin, end, scored(drawn.token, drawn.logprob, drawn.top, vocabulary)))
+
+    def release(self, text: TextStream) -> Logprobs | None:
+        """Those of the tokens whose text has been shown by now; None if there are none."""
+        ready = []
+        while self._waiting and self._waiting[0][1] <= text.shown:
+            ready.append(self._waiting.popleft()[2])
+        return Logprobs(tuple(ready)) if ready else None
+
+    def release_last(self, text: TextStream) -> Logprobs | None:
+        """What is left at the end of the answer, without tokens of which nothing is shown."""
+        ready = [one for begin, _, one in self._waiting if begin < text.shown or not text.is_stopped]
+        self._waiting.clear()
+        return Logprobs(tuple(ready)) if ready else None
+
+
+def scored(
+    token: int, logprob: float | None, top: tuple[tuple[int, float], ...], vocabulary: Vocabulary
+) -> TokenLogprob:
+    """A token and its alternatives with their text."""
+    alternatives = tuple(TokenLogprob(other, _text(other, vocabulary), value) for other, value in top)
+    return TokenLogprob(token, _text(token, vocabulary), logprob, alternatives)
+
+
+def _text(token: int, vocabulary: Vocabulary) -> bytes:
+    """A control token has no text; it is shown by its name, so that it can be told from others."""
+    return vocabulary.piece(token) or vocabulary.spelled(token)
