@@ -21,17 +21,17 @@ MAX_CACHED_BYTES: Final = 1024 * 1024
 MAX_REASON_CHARS: Final = 300
 
 LIMITS: Final = LLParserLimits(
-    max_items_in_row=2_000,
+    max_items_in_row=10_000,
     initial_lexer_fuel=1_000_000,
     step_lexer_fuel=200_000,
-    step_max_items=50_000,
+    step_max_items=100_000,
     max_lexer_states=50_000,
     max_grammar_size=500_000,
     verbose_errors=False,
 )
 """What one grammar may cost: about 20 ms when it is made and 15 ms per token at the very most, and 100 MB."""
 
-TOO_MUCH: Final = ("ParserTooComplex", "LexerTooComplex")
+DEAD_ENDS: Final = ("NoExtension", "NoExtensionBias")
 
 
 class Matcher:
@@ -69,9 +69,9 @@ class Matcher:
 
     def _refuse_failure(self) -> None:
         if self._native.is_error():
-            if self._native.stop_reason() in TOO_MUCH:
-                raise self._failed("it is too ambiguous to be followed within the limits of one token")
-            raise self._failed("nothing can follow, and what stands there is not complete")
+            if self._native.stop_reason() in DEAD_ENDS:
+                raise self._failed("nothing can follow, and what stands there is not complete")
+            raise self._failed("it is too ambiguous or too large to be followed from here")
 
     def _failed(self, why: str) -> ConstraintFailed:
         return ConstraintFailed(f"the answer cannot be completed under '{self._param}': {why}", param=self._param)

@@ -26,6 +26,10 @@ MAX_MEETINGS: Final = 256
 """How many schemas may be the meeting of others: ``allOf``, or alternatives and references beside other keywords."""
 MAX_MEETING_PATTERNS: Final = 8
 """How many patterns may come together in one meeting."""
+MAX_ALTERNATIVES: Final = 256
+"""How many alternatives one meeting may come to, each of one side with each of the others."""
+MAX_REFERENCES: Final = 64
+"""How many references and alternatives may stand within one another there."""
 MAX_JSON_DEPTH: Final = 80
 
 ONE: Final = frozenset({"items", "additionalItems", "additionalProperties"})
@@ -91,6 +95,7 @@ class _Inspection:
     divisors: set[int] = field(default_factory=set)
     patterns: int = 0
     meetings: list[_Node] = field(default_factory=list)
+    alternatives: dict[int, int] = field(default_factory=dict)
 
     def run(self) -> None:
         waiting = [_Node(self.root, 1, "")]
@@ -107,9 +112,11 @@ class _Inspection:
             self._refuse(f"has values of 'multipleOf' with a common multiple above {MAX_DIVISOR}", _Node({}, 1, ""))
         if len(self.meetings) > MAX_MEETINGS:
             self._refuse(f"combines more than {MAX_MEETINGS} schemas with others", _Node({}, 1, ""))
-        if self.patterns > MAX_MEETING_PATTERNS:
-            for node in self.meetings:
-                self._check_meeting(node)
+        for node in self.meetings:
+            if self._alternatives(node.schema, 0) > MAX_ALTERNATIVES:
+                self._refuse(f"comes to more than {MAX_ALTERNATIVES} alternatives when its parts are combined", node)
+            if self.patterns > MAX_MEETING_PATTERNS:
+                self._check_patterns(node)
 
     def _check(self, node: _Node) -> None:
         schema = node.schema
@@ -146,13 +153,35 @@ class _Inspection:
 
     def _count_divisor(self, node: _Node) -> None:
         value = node.schema.get("multipleOf")
-        if isinstance(value, int | float) and value > 0 and math.isfinite(value):
+        if isinstance(value, int | float):
+            if value <= 0:
+                self._refuse(f"has 'multipleOf' {value}; it has to be above 0", node)
             digits = Decimal(repr(value)).as_tuple().digits
             if len(digits) > len(str(MAX_DIVISOR)):
                 self._refuse(f"has 'multipleOf' {value}, which has too many digits", node)
             self.divisors.add(int("".join(map(str, digits)).rstrip("0") or "1"))
 
-    def _check_meeting(self, node: _Node) -> None:
+    def _alternatives(self, schema: object, depth: int) -> int:
+        """How many alternatives a schema is, or more than are accepted."""
+        if not isinstance(schema, dict):
+            return 1
+        if depth > MAX_REFERENCES:
+            return MAX_ALTERNATIVES + 1
+        known = self.alternatives.get(id(schema))
+        if known is not None:
+            return known
+        count = 1
+        for name in ("anyOf", "oneOf"):
+            if isinstance(choices := schema.get(name), list):
+                count *= max(1, sum(self._alternatives(choice, depth + 1) for choice in choices))
+        if isinstance(parts := schema.get("allOf"), list):
+            for part in parts:
+                count = min(count * self._alternatives(part, depth + 1), MAX_ALTERNATIVES + 1)
+        count *= self._alternatives(self._resolve(schema.get("$ref")), depth + 1)
+        self.alternatives[id(schema)] = min(count, MAX_ALTERNATIVES + 1)
+        return self.alternatives[id(schema)]
+
+    def _check_patterns(self, node: _Node) -> None:
         """Count the patterns that may meet: all that can be reached from here."""
         seen: set[int] = set()
         waiting = [node]
