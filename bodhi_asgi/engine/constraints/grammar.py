@@ -104,7 +104,19 @@ def lark_of_choice(source: str, param: str) -> str:
         raise ConstraintInvalid(
             f"'{param}' has {len(choices)} choices; at most {MAX_CHOICES} are accepted", param=param
         )
-    return "start: " + " | ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)
+    return "start: " + " | ".join(map(lark_text, choices))
+
+
+def lark_text(text: str) -> str:
+    """``text`` as a string of a Lark grammar."""
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    # There is no escape beyond the first plane, and none is needed there.
+    return char if char.isprintable() or ord(char) > 0xFFFF else f"\\u{ord(char):04x}"
 
 
 class _Limits:

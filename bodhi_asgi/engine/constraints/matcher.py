@@ -49,7 +49,8 @@ class Matcher:
 
     def allows(self, token: int) -> bool:
         """Whether the token may come next: a few microseconds. Tokens that end an answer may where it is complete."""
-        return self._native.validate_tokens([token]) == 1
+        # A matcher that has failed would allow the end.
+        return not self._native.is_error() and self._native.validate_tokens([token]) == 1
 
     def allowed(self) -> NDArray[np.intp]:
         """All tokens that may come next, in order; at least one. Raises ConstraintFailed."""
@@ -85,6 +86,10 @@ class GrammarCompiler:
         self._n_vocab = n_vocab
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
         self._bytes = 0
+
+    def __len__(self) -> int:
+        """How many compiled grammars are kept."""
+        return len(self._compiled)
 
     def matcher(self, grammar: Grammar) -> Matcher:
         """A matcher at the beginning of ``grammar``. Raises ConstraintInvalid with llguidance's reason."""

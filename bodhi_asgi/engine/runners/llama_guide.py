@@ -40,9 +40,11 @@ class Candidates:
         """One of ``tokens``, or of all, as the chain chooses; the chain is not told."""
         if tokens is None:
             return self._draw(chain, self._ids, logits)
-        if len(tokens) == 1:
+        chosen = logits[tokens]
+        if len(tokens) == 1 or not np.isfinite(chosen.max()):
+            # Nothing to choose from, or nothing but what the request would have forbidden.
             return int(tokens[0])
-        return self._draw(chain, tokens, logits[tokens])
+        return self._draw(chain, tokens, chosen)
 
     def _draw(self, chain: Any, ids: NDArray[Any], logits: NDArray[np.float32]) -> int:
         # Every call writes the array anew: samplers sort it, and cut it short at both ends.
