@@ -203,11 +203,16 @@ class GenerateRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written. ``reasoning_tokens`` are those of the written ones that were thoughts."""
+    """Tokens read and written.
+
+    ``cached_tokens`` of the prompt's did not have to be computed again; ``reasoning_tokens`` are those of the written
+    ones that were thoughts.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    cached_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bodhi_asgi.engine import texts
 from bodhi_asgi.engine.adapters import adapter_set
+from bodhi_asgi.engine.cells import make_cells
 from bodhi_asgi.engine.constraints.workshop import Prepared, Workshop
 from bodhi_asgi.engine.errors import (
     CapabilityMissing,
@@ -152,7 +153,7 @@ class EngineLoop:
             self_test(self._runner, self._spec, facts)
             self._scheduler = Scheduler(
                 self._runner.vocabulary,
-                slots=self._spec.slots,
+                cells=make_cells(self._spec, facts),
                 n_ctx=facts.n_ctx,
                 n_batch=self._spec.n_batch,
                 queue_limit=self._spec.queue_limit,

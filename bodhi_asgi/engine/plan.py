@@ -1,6 +1,7 @@
 """One step of the engine as values: what to compute, and what came of it.
 
-The scheduler makes a plan, a runner carries it out, the scheduler applies the result. Slots are KV sequence ids.
+The scheduler makes a plan, a runner carries it out, the scheduler applies the result. Slots are KV sequence ids; a
+cell of the cache may belong to several.
 """
 
 from dataclasses import dataclass, field
@@ -28,14 +29,34 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Clear:
+    """Take the cells from position ``begin`` on from a sequence id."""
+
+    slot: int
+    begin: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Let ``target``, which is empty, have the first ``cells`` cells of ``source`` as well."""
+
+    source: int
+    target: int
+    cells: int
+
+
+Edit: TypeAlias = Clear | Copy
+
+
+@dataclass(frozen=True, slots=True)
 class StepPlan:
-    """Everything of one step: first ``clear`` the cells of these slots, then compute the rows in one batch.
+    """Everything of one step: first the edits, in their order, then the rows in one batch.
 
     llama.cpp applies adapters to a whole batch, so all rows of a step are of sequences with the same ``adapters``.
     """
 
     rows: tuple[Row, ...]
-    clear: tuple[int, ...] = ()
+    edits: tuple[Edit, ...] = ()
     adapters: AdapterSet = ()
 
     @property

@@ -2,16 +2,16 @@
 
 Every step gives each running sequence its one token first, then fills the batch with pieces of waiting prompts, so
 that a long prompt never stops the others for longer than one piece. Sequences with different adapters take turns,
-because a step has one set of them. When cells run out, the youngest sequence gives
-its own back and waits again; when the next in turn finds no place, so does the youngest of the owner who has most,
+because a step has one set of them. When cells run out, what is only cached goes first; then the youngest sequence gives
+its own back and waits again. When the next in turn finds no place, so does the youngest of the owner who has most,
 until shares are even. Everything that is added ends in exactly one final chunk.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final
 
 from bodhi_asgi.engine.adapters import Turns
+from bodhi_asgi.engine.cells import Cells
 from bodhi_asgi.engine.errors import (
     ContextLengthExceeded,
     DeadlineExceeded,
@@ -23,7 +23,6 @@ from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row, StepOutcome, StepPlan
 from bodhi_asgi.engine.queue import FairQueue
 from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.sequence import Sequence
-from bodhi_asgi.engine.slots import SlotTable
 from bodhi_asgi.engine.types import Chunk, EngineStats, Work
 from bodhi_asgi.errors import BodhiError
 
@@ -37,7 +36,7 @@ class Scheduler:
         self,
         vocabulary: Vocabulary,
         *,
-        slots: int,
+        cells: Cells,
         n_ctx: int,
         n_batch: int,
         queue_limit: int,
@@ -49,7 +48,8 @@ class Scheduler:
         self._queue_limit = queue_limit
         self._queue_limit_per_owner = queue_limit_per_owner
         self._queue: FairQueue[Sequence] = FairQueue()
-        self._slots = SlotTable(slots, n_ctx)
+        self._cells = cells
+        self._slots = cells.table
         self._running: list[Sequence] = []  # who was let in first stands first, whenever he came
         self._parked: list[Sequence] = []  # paused, and without slot and cells, because others needed them
         self._sequences: dict[str, Sequence] = {}
@@ -59,6 +59,7 @@ class Scheduler:
         self._steps = 0
         self._prompt_tokens = 0
         self._completion_tokens = 0
+        self._cached_tokens = 0
 
     def add(
         self, work: Work, tokens: list[int], deadline_at_s: float | None = None, adapters: AdapterSet = ()
@@ -134,13 +135,17 @@ class Scheduler:
 
         ``prefill_limit`` bounds the tokens of prompts in a step in which others wait for their next token.
         """
-        for adapters in self._in_turn():
-            rows = self._rows(adapters, prefill_limit)
-            if rows:
-                self._turns.served(adapters)
-                return StepPlan(tuple(rows), self._slots.to_clear(), adapters)
-        clear = self._slots.to_clear()
-        return StepPlan((), clear) if clear else None
+        for _ in range(2):  # who had to give way in the first round may be let in again in the second
+            self._let_in()
+            for adapters in self._turns.order(
+                sequence.adapters for sequence in self._running if not sequence.is_paused
+            ):
+                rows = self._rows(adapters, prefill_limit)
+                if rows:
+                    self._turns.served(adapters)
+                    return StepPlan(tuple(rows), self._cells.edits(), adapters)
+        edits = self._cells.edits()
+        return StepPlan((), edits) if edits else None
 
     def apply(self, plan: StepPlan, result: StepResult) -> list[Chunk]:
         """Take what came of a plan. Sequences that have ended since then are skipped."""
@@ -182,29 +187,27 @@ class Scheduler:
             slots_used=self._slots.slots_used,
             slots_total=self._slots.slots_total,
             cells_used=self._slots.cells_used,
+            cells_cached=self._slots.cells_kept,
             steps=self._steps,
             prompt_tokens=self._prompt_tokens,
             completion_tokens=self._completion_tokens,
+            cached_tokens=self._cached_tokens,
         )
 
     def check(self) -> None:
         """Raise AssertionError unless slots, cells and sequences agree."""
-        self._slots.check()
+        self._cells.check()
         assert self._slots.slots_used == len(self._running), "a slot without a sequence, or the reverse"
         places = len(self._running) + len(self._queue) + len(self._parked)
         assert len(self._sequences) == places, "a sequence neither runs nor waits"
 
     # -- planning
 
-    def _in_turn(self) -> Iterator[AdapterSet]:
-        """The sets of adapters for which there may be something to do, in order; a step is for the first that has."""
-        yield from self._sets()
-        if (owner := self._make_way()) is not None:
-            yield self._queue.peek(owner).adapters
-        yield from self._sets()
-
-    def _sets(self) -> list[AdapterSet]:
-        return self._turns.order(sequence.adapters for sequence in self._running if not sequence.is_paused)
+    def _let_in(self) -> None:
+        while (owner := self._make_way()) is not None:
+            sequence = self._queue.pop(owner)
+            self._cells.enter(sequence)
+            self._running.append(sequence)
 
     def _rows(self, adapters: AdapterSet, prefill_limit: int) -> list[Row]:
         """One step of the sequences with these adapters: the others wait for the next one."""
@@ -225,24 +228,20 @@ class Scheduler:
 
     def _prefill_rows(self, adapters: AdapterSet, budget: int) -> list[Row]:
         rows: list[Row] = []
+        ahead: dict[int, Sequence] = {}
         for sequence in tuple(self._running):
-            wants = sequence.slot is not None and sequence.pending > 1 and not sequence.is_paused
-            if wants and sequence.adapters == adapters and budget > 0 and self._make_room(sequence, 1):
-                budget -= self._prefill(sequence, budget, rows)
-        while budget > 0 and (owner := self._make_way()) is not None:
-            sequence = self._queue.pop(owner)
-            sequence.slot = self._slots.take()
-            self._running.append(sequence)
-            if sequence.adapters == adapters:
-                budget -= self._prefill(sequence, budget, rows)
+            if sequence.slot is None or sequence.is_paused or sequence.adapters != adapters:
+                continue
+            is_prompt = sequence.pending > 1
+            if is_prompt and (sequence.computed or self._cells.begin(sequence, ahead)):
+                size = min(budget, sequence.pending)
+                if size > 0 and self._make_room(sequence, 1):
+                    size = min(size, self._cells.available)
+                    rows.append(self._hold_row(sequence, size))
+                    budget -= size
+            if sequence.slot is not None:
+                ahead[sequence.slot] = sequence
         return rows
-
-    def _prefill(self, sequence: Sequence, budget: int, rows: list[Row]) -> int:
-        size = min(budget, sequence.pending, self._slots.cells_free)
-        if size <= 0:
-            return 0
-        rows.append(self._hold_row(sequence, size))
-        return size
 
     def _make_way(self) -> str | None:
         """Who is next and can be admitted now, if need be in the place of those who stand still or have most."""
@@ -261,8 +260,10 @@ class Scheduler:
         """Whether there is room without taking cells from those who run; alone, everything fits."""
         if not self._slots.has_free_slot:
             return False
-        owed = sum(max(0, sequence.pending) for sequence in self._running)
-        return not self._running or len(following.tokens) + owed < self._slots.cells_free
+        if not self._running:
+            return True
+        owed = sum(sequence.owed for sequence in self._running)
+        return len(following.tokens) - self._cells.shared_in_use(following) + owed < self._cells.available
 
     def _take_from_who_has_most(self, held: Counter[str], least: int) -> bool:
         """Have the youngest of that owner give its place back, if he has ``least`` or more; False if nobody has."""
@@ -271,18 +272,16 @@ class Scheduler:
             return False
         youngest = next(sequence for sequence in reversed(self._running) if sequence.work.owner == owner)
         self._release(youngest)
-        youngest.computed = 0
         self._queue.return_to_line(owner, youngest)
         return True
 
     def _hold_row(self, sequence: Sequence, size: int) -> Row:
-        assert sequence.slot is not None
-        self._slots.hold(sequence.slot, sequence.computed + size)
+        self._cells.extend(sequence, size)
         return sequence.row(size)
 
     def _make_room(self, sequence: Sequence, cells: int) -> bool:
         """Take cells from the youngest until ``sequence`` can have its own; False when it had to give way itself."""
-        while self._slots.cells_free < cells:
+        while self._cells.available < cells:
             paused = [other for other in self._running if other.is_paused]
             if paused:
                 self._park(paused[-1])
@@ -296,17 +295,17 @@ class Scheduler:
     def _preempt(self, sequence: Sequence) -> None:
         """Give cells and slot back and wait again; what was generated stays and is computed anew."""
         self._release(sequence)
-        sequence.computed = 0
         self._queue.put_back(sequence.work.owner, sequence)
 
     def _park(self, sequence: Sequence) -> None:
         """Let a paused sequence wait without a place until its reader goes on."""
         self._release(sequence)
-        sequence.computed = 0
         self._parked.append(sequence)
 
     def _without_cells(self) -> list[Chunk]:
-        """The runner found no cells although ours add up: let the youngest wait, or end the only one there is."""
+        """The runner found no cells although ours add up: the cache goes, the youngest waits, or the only one ends."""
+        if self._cells.forget():
+            return []
         youngest = self._running[-1]
         if len(self._running) > 1:
             self._preempt(youngest)
@@ -330,6 +329,7 @@ class Scheduler:
         self._ended.append(sequence.number)
         self._prompt_tokens += sequence.prompt_tokens
         self._completion_tokens += sequence.generated
+        self._cached_tokens += sequence.cached_tokens or 0
         if sequence in self._parked:
             self._parked.remove(sequence)
         elif sequence.slot is None:
@@ -338,7 +338,5 @@ class Scheduler:
             self._release(sequence)
 
     def _release(self, sequence: Sequence) -> None:
-        assert sequence.slot is not None
         self._running.remove(sequence)
-        self._slots.give_back(sequence.slot)
-        sequence.slot = None
+        self._cells.leave(sequence)

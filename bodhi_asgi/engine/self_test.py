@@ -7,7 +7,7 @@ engine process that death comes before there are requests, and is a failed load 
 import contextlib
 from typing import Final
 
-from bodhi_asgi.engine.plan import AdapterSet, Row, StepOutcome, StepPlan
+from bodhi_asgi.engine.plan import AdapterSet, Clear, Row, StepOutcome, StepPlan
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
@@ -79,5 +79,5 @@ def _generate(runner: Runner, tokens: list[int], adapters: AdapterSet) -> None:
         position += len(tokens)
         tokens = [result.drawn[SLOT].token]
         runner.vocabulary.piece(tokens[0])
-    runner.run(StepPlan((), clear=(SLOT,)))
+    runner.run(StepPlan((), (Clear(SLOT),)))
     runner.end(SAMPLER)

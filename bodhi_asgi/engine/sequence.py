@@ -15,7 +15,8 @@ class Sequence:
     """``tokens`` are the prompt and what was generated; the first ``computed`` of them have their KV cells.
 
     What is not computed yet is pending: the whole prompt at first, one token in each decode step, everything again
-    after a preemption. ``number`` orders sequences by age and names their sampler.
+    after a preemption. While a sequence waits for another to compute a beginning that they share, ``promised`` tokens
+    will come from there. ``number`` orders sequences by age and names their sampler.
     """
 
     number: int
@@ -25,7 +26,9 @@ class Sequence:
     adapters: AdapterSet = ()
     slot: int | None = None
     computed: int = 0
+    promised: int = 0
     is_paused: bool = False
+    cached_tokens: int | None = None
     prompt_tokens: int = field(init=False)
     text: TextStream = field(init=False)
     scores: Scores = field(init=False)
@@ -51,7 +54,18 @@ class Sequence:
 
     @property
     def usage(self) -> Usage:
-        return Usage(self.prompt_tokens, self.generated)
+        return Usage(self.prompt_tokens, self.generated, cached_tokens=self.cached_tokens or 0)
+
+    @property
+    def owed(self) -> int:
+        """Cells that its pending tokens will take."""
+        return max(0, self.pending - self.promised)
+
+    def begin_at(self, computed: int) -> None:
+        """So many tokens have their cells already. What counts as cached is what the first beginning found."""
+        self.computed = computed
+        if self.cached_tokens is None:
+            self.cached_tokens = min(computed, self.prompt_tokens)
 
     def row(self, size: int) -> Row:
         """The next ``size`` pending tokens as a row of a plan."""

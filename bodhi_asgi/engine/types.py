@@ -22,6 +22,7 @@ from bodhi_asgi.messages import (
 )
 
 RunnerName: TypeAlias = Literal["llama", "echo", "poison"]
+PrefixSharing: TypeAlias = Literal["none", "owner", "all"]
 CacheType: TypeAlias = Literal["f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 FlashAttention: TypeAlias = Literal["auto", "on", "off"]
 SplitMode: TypeAlias = Literal["layer", "row", "none"]
@@ -71,7 +72,8 @@ class ModelSpec:
     ``n_ctx`` is the context shared by all slots, in tokens (0: the model's own, at most 8,192); ``n_batch`` the most
     tokens of a step; ``slots`` the most sequences at once; ``threads`` 0 means one less than the cores this process
     may use; ``memory_bytes`` is what this engine and all others may take together (0: four fifths of what there is);
-    ``keep_alive_s`` how long it stays loaded without work (0: not at all, negative: for good).
+    ``keep_alive_s`` how long it stays loaded without work (0: not at all, negative: for good);
+    ``prefix_sharing`` who may use what a request has left computed: nobody, its owner, or all.
     """
 
     name: str
@@ -86,6 +88,7 @@ class ModelSpec:
     n_gpu_layers: int = 0
     memory_bytes: int = 0
     keep_alive_s: float = -1.0
+    prefix_sharing: PrefixSharing = "owner"
     tuning: Tuning = Tuning()
     adapters: tuple[AdapterSpec, ...] = ()
 
@@ -153,7 +156,7 @@ class ModelFacts:
 
     ``generates``, ``embeds`` and ``ranks`` are what it can be asked for. Vectors have ``width`` numbers, and
     ``longest_text`` is how many tokens one text may have; in pieces, where ``reads_in_pieces``. A batch has at most
-    ``texts_at_once``.
+    ``texts_at_once``. ``sequences`` are the sequence ids there are, of which no more than the slots run.
     """
 
     n_ctx: int
@@ -161,6 +164,7 @@ class ModelFacts:
     size_bytes: int = 0
     description: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+    sequences: int = 1
     generates: bool = True
     embeds: bool = False
     ranks: bool = False
@@ -172,16 +176,18 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A snapshot for health, metrics and leak checks."""
+    """A snapshot for health, metrics and leak checks. ``cells_used`` belong to who runs, ``cells_cached`` to nobody."""
 
     running: int = 0
     waiting: int = 0
     slots_used: int = 0
     slots_total: int = 0
     cells_used: int = 0
+    cells_cached: int = 0
     steps: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
 
 
 class Engine(Protocol):

@@ -72,4 +72,5 @@ class AnswerStream(AsyncIterator[Delta]):
         if delta.usage is not None:
             self._outcome = "completed"
             self._meters.prompt_tokens.inc(delta.usage.prompt_tokens, model=self._model)
+            self._meters.cached_tokens.inc(delta.usage.cached_tokens, model=self._model)
             self._meters.completion_tokens.inc(delta.usage.completion_tokens, model=self._model)

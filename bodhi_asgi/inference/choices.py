@@ -81,7 +81,7 @@ class Choices(AsyncIterator[Delta]):
         total, counted = Usage(), set()
         for index, prompt in enumerate(self._prompts):
             usage = self._usage[index]
-            total += replace(usage, prompt_tokens=0) if prompt in counted else usage
+            total += replace(usage, prompt_tokens=0, cached_tokens=0) if prompt in counted else usage
             counted.add(prompt)
         return total
 

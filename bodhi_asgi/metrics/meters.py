@@ -18,6 +18,9 @@ class Meters:
             ("model", "kind", "outcome"),
         )
         self.prompt_tokens = Counter("bodhi_prompt_tokens_total", "Tokens read.", ("model",))
+        self.cached_tokens = Counter(
+            "bodhi_cached_tokens_total", "Tokens read that did not have to be computed again.", ("model",)
+        )
         self.completion_tokens = Counter("bodhi_completion_tokens_total", "Tokens written.", ("model",))
         self.first_token_s = Histogram(
             "bodhi_time_to_first_token_seconds", "Time from the request to its first text.", ("model",)

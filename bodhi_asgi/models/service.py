@@ -92,6 +92,7 @@ def spec_of(name: str, path: str, engine: EngineSettings, adapters: tuple[Adapte
         memory_bytes=engine.memory_bytes,
         keep_alive_s=engine.keep_alive_s,
         adapters=adapters,
+        prefix_sharing="owner" if engine.prefix_sharing == "caller" else engine.prefix_sharing,
         tuning=Tuning(
             n_ubatch=engine.n_ubatch,
             threads_batch=engine.threads_batch,

@@ -39,6 +39,13 @@ class ModelTuning(Section):
     threads_batch: Annotated[
         int, Field(ge=0, le=256, description="Threads for steps that read prompts; 0 takes as many as threads.")
     ] = 0
+    prefix_sharing: Annotated[
+        Literal["none", "caller", "all"],
+        Field(
+            description="Who may use what a request has left computed of a prompt: nobody, its caller, or all; "
+            "with all, the time to the first token tells what others have asked."
+        ),
+    ] = "caller"
     keep_alive_s: Annotated[
         float,
         Field(

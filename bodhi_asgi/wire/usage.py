@@ -3,6 +3,13 @@
 from pydantic import BaseModel
 
 from bodhi_asgi.messages import Usage
+from bodhi_asgi.types import JSONObject
+
+
+class PromptTokensDetails(BaseModel):
+    """What is known of the tokens read."""
+
+    cached_tokens: int
 
 
 class UsageShape(BaseModel):
@@ -11,12 +18,14 @@ class UsageShape(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
 
 
-def usage_shape(usage: Usage) -> dict[str, int]:
+def usage_shape(usage: Usage) -> JSONObject:
     """``usage`` as plain data of that shape."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }

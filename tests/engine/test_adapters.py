@@ -13,15 +13,17 @@ import pytest
 
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.adapters import Turns, adapter_set
+from bodhi_asgi.engine.cells import Cells
 from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import AdapterUnknown, ModelLoadFailed
 from bodhi_asgi.engine.plan import AdapterSet
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import Scheduler
+from bodhi_asgi.engine.slots import SlotTable
 from bodhi_asgi.engine.types import AdapterSpec, Engine, ModelSpec
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import AdapterChoice, Sampling
+from bodhi_asgi.messages import AdapterChoice
 from tests.engine.adapter_files import Pair, write_adapter, write_confusion, write_swap, write_untied
 from tests.engine.support import LLAMA, becomes_idle, text_of, work
 
@@ -76,13 +78,14 @@ def test_the_set_that_was_not_served_longest_is_first() -> None:
 def test_a_step_has_one_set_of_adapters_and_no_set_waits_for_long() -> None:
     sets: tuple[AdapterSet, ...] = ((), ((0, 1.0),), ((0, 1.0), (1, 2.0)))
     runner = EchoRunner(ModelSpec("parrot", "nowhere", runner="echo", n_ctx=512))
-    scheduler = Scheduler(runner.vocabulary, slots=6, n_ctx=512, n_batch=16, queue_limit=9, queue_limit_per_owner=9)
+    cells = Cells(SlotTable(6, 512))
+    scheduler = Scheduler(runner.vocabulary, cells=cells, n_ctx=512, n_batch=16, queue_limit=9, queue_limit_per_owner=9)
     set_of: dict[int, AdapterSet] = {}
     for index in range(6):
         asked = work(" ".join(f"{index}.{word}" for word in range(20)))
         tokens = runner.vocabulary.encode(asked.request.prompt)
         sequence = scheduler.add(asked, tokens, adapters=sets[index % 3])
-        runner.begin(sequence.number, Sampling())
+        runner.begin(sequence.number, asked.request)
         set_of[sequence.number] = sequence.adapters
     served: Counter[AdapterSet] = Counter()
     finished = 0

@@ -2,10 +2,13 @@
 
 import pytest
 
+from bodhi_asgi.engine.cells import Cells
 from bodhi_asgi.engine.errors import EngineBusy
 from bodhi_asgi.engine.plan import StepPlan, StepResult
+from bodhi_asgi.engine.prefix import RadixPrefix
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import Scheduler
+from bodhi_asgi.engine.slots import SlotTable
 from bodhi_asgi.engine.types import Chunk
 from tests.engine.support import ECHO, work
 
@@ -22,7 +25,7 @@ class Machine:
         self.runner._n_ctx = n_ctx
         self.scheduler = Scheduler(
             self.runner.vocabulary,
-            slots=slots,
+            cells=Cells(SlotTable(slots, n_ctx, slots + 8), RadixPrefix()),
             n_ctx=n_ctx,
             n_batch=512,
             queue_limit=queue_limit,

@@ -25,9 +25,9 @@ async def test_a_prefill_is_stopped_in_the_middle_of_its_step() -> None:
     whole = loop.progress - before
     assert whole > 100, "llama.cpp counts the nodes of its graph"
     computed = []
-    for _ in range(10):
+    for number in range(10):
         before = loop.progress
-        async with aclosing(engine.submit(work(LONG, max_tokens=1))) as stream:
+        async with aclosing(engine.submit(work(f"{number} {LONG}", max_tokens=1))) as stream:
             await anext(stream)
             async with asyncio.timeout(5):
                 while loop.progress < before + whole // 10:

@@ -1,22 +1,12 @@
-"""The queue: turns between owners, order within one, and what comes back; and the slots that it is the queue for."""
+"""The queue: turns between owners, order within one, and what comes back."""
 
 from collections import Counter, deque
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    consumes,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 
 from bodhi_asgi.engine.queue import FairQueue
-from bodhi_asgi.engine.slots import SlotTable
 
 OWNERS = ("ada", "bob", "cyd")
 
@@ -110,67 +100,3 @@ def test_nobody_is_ever_two_turns_ahead_of_who_still_waits(arrivals: list[str]) 
         assert all(held[following] - held[other] <= 1 for other, line in lines.items() if line)
         assert len(queue) == sum(map(len, lines.values()))
     assert not any(lines.values())
-
-
-class SlotTableMachine(RuleBasedStateMachine):
-    """Slots taken, filled and given back in any order, against a plain dictionary."""
-
-    slots = Bundle("slots")
-    CELLS, SLOTS = 40, 4
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.table = SlotTable(self.SLOTS, self.CELLS)
-        self.held: dict[int, int] = {}
-        self.uncleared: list[int] = []
-
-    @precondition(lambda self: self.table.has_free_slot)
-    @rule(target=slots)
-    def take(self) -> int:
-        slot = self.table.take()
-        assert slot not in self.held
-        self.held[slot] = 0
-        return slot
-
-    @rule(slot=slots, cells=st.integers(0, CELLS))
-    def hold(self, slot: int, cells: int) -> None:
-        cells = min(cells, self.held[slot] + self.table.cells_free)
-        self.table.hold(slot, cells)
-        self.held[slot] = cells
-
-    @rule(slot=consumes(slots))
-    def give_back(self, slot: int) -> None:
-        self.table.give_back(slot)
-        if self.held.pop(slot):
-            self.uncleared.append(slot)
-
-    @rule()
-    def clear(self) -> None:
-        assert list(self.table.to_clear()) == self.uncleared
-        self.uncleared = []
-
-    @invariant()
-    def it_adds_up(self) -> None:
-        self.table.check()
-        assert self.table.slots_total == self.SLOTS
-        assert self.table.slots_used == len(self.held)
-        assert self.table.cells_used == sum(self.held.values()) == self.CELLS - self.table.cells_free
-        assert self.table.has_free_slot == (len(self.held) < self.SLOTS)
-
-
-def test_slots_and_cells_add_up_in_whatever_order_they_are_taken_and_given_back() -> None:
-    run_state_machine_as_test(SlotTableMachine)
-
-
-def test_more_cells_than_there_are_cannot_be_held() -> None:
-    table = SlotTable(2, 10)
-    table.hold(table.take(), 6)
-    with pytest.raises(AssertionError, match="more cells held than there are"):
-        table.hold(table.take(), 5)
-
-
-def test_a_slot_that_is_free_and_used_at_once_is_noticed() -> None:
-    table = SlotTable(2, 10)
-    table._free.append(table.take())
-    with pytest.raises(AssertionError, match="slots do not add up"):
-        table.check()

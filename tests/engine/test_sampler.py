@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine import sampler as steps
-from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan
+from bodhi_asgi.engine.plan import Clear, Row, StepOutcome, StepPlan
 from bodhi_asgi.engine.runners.llama import LlamaRunner
 from bodhi_asgi.engine.sampler import MAX_SEED, WIDE_TOP_K, chain
 from bodhi_asgi.engine.types import ModelSpec
@@ -47,7 +47,7 @@ class Chooser:
         """So many tokens after the text, each drawn and computed as an answer's are."""
         number = next(self._numbers)
         self.runner.begin(number, asked(wanted) if isinstance(wanted, Sampling) else wanted)
-        plan = StepPlan((Row(0, number, 0, self._text, wants_token=True),), clear=(0,))
+        plan = StepPlan((Row(0, number, 0, self._text, wants_token=True),), edits=(Clear(0),))
         drawn: list[int] = []
         for position in range(len(self._text), len(self._text) + tokens):
             result = self.runner.run(plan)

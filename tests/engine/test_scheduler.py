@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from bodhi_asgi.engine.cells import Cells
 from bodhi_asgi.engine.errors import (
     ContextLengthExceeded,
     DeadlineExceeded,
@@ -17,9 +18,11 @@ from bodhi_asgi.engine.errors import (
     WorkCancelled,
 )
 from bodhi_asgi.engine.pace import MIN_TOKENS, Pace
-from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import Clear, Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.prefix import NoPrefix, RadixPrefix
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import RETRY_AFTER_S, Scheduler
+from bodhi_asgi.engine.slots import SlotTable
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelSpec
 from bodhi_asgi.messages import FinishReason
 from tests.engine.support import work
@@ -39,12 +42,15 @@ class Machine:
         n_batch: int = 16,
         queue_limit: int = 8,
         queue_limit_per_owner: int = 8,
+        kept: int = 8,
+        shared: bool = False,
     ) -> None:
         self.n_ctx, self.n_batch = n_ctx, n_batch
         self.runner = EchoRunner(ModelSpec("parrot", "nowhere", runner="echo", n_ctx=n_ctx))
+        self.cells = Cells(SlotTable(slots, n_ctx, slots + kept), RadixPrefix() if kept else NoPrefix(), shared=shared)
         self.scheduler = Scheduler(
             self.runner.vocabulary,
-            slots=slots,
+            cells=self.cells,
             n_ctx=n_ctx,
             n_batch=n_batch,
             queue_limit=queue_limit,
@@ -63,13 +69,14 @@ class Machine:
         self,
         words: int,
         *,
+        stem: int = 0,
         owner: str = "",
         max_tokens: int | None = None,
         stop: tuple[str, ...] = (),
         deadline_at_s: float | None = None,
     ) -> str:
-        """Ask for so many words to be said again, different from everybody else's."""
-        text = " ".join(f"{len(self.asked)}.{index}" for index in range(words))
+        """Ask for so many words to be said again, different from everybody else's after the ``stem`` first ones."""
+        text = " ".join(f"{'s' if index < stem else len(self.asked)}.{index}" for index in range(words))
         asked = work(text, owner=owner, max_tokens=max_tokens, stop=stop)
         tokens = self.runner.vocabulary.encode(asked.request.prompt)
         assert len(tokens) == words + MARKS
@@ -91,7 +98,7 @@ class Machine:
             result = self.runner.run(plan)
             assert result.outcome is StepOutcome.DONE, "the cells of the scheduler and of the cache differ"
         else:
-            self.runner.run(StepPlan((), plan.clear))
+            self.runner.run(StepPlan((), plan.edits))
             result = StepResult(outcome)
         self.hear(self.scheduler.apply(plan, result))
         self.free_samplers()
@@ -116,8 +123,12 @@ class Machine:
         pytest.fail(f"still not done after {most_steps} steps: {self.scheduler.stats()}")
 
     def is_empty(self) -> None:
-        """Nothing is held by anybody."""
+        """Nothing is held by anybody, and what is cached can be given up to the last cell."""
+        self.scheduler.check()
+        self.cells.forget()
+        self.step()
         stats = self.scheduler.stats()
+        assert stats.cells_cached == 0
         assert (stats.running, stats.waiting, stats.slots_used, stats.cells_used) == (0, 0, 0, 0)
         assert self.scheduler.is_idle
         assert self.scheduler.next_deadline_s is None
@@ -130,13 +141,21 @@ class AnyOrder(RuleBasedStateMachine):
 
     @initialize(
         slots=st.integers(1, 4),
-        n_ctx=st.sampled_from([16, 24, 48]),
+        n_ctx=st.sampled_from([16, 24, 48, 96]),
         n_batch=st.sampled_from([4, 8, 64]),
         queue_limit=st.integers(0, 5),
+        kept=st.integers(0, 4),
+        shared=st.booleans(),
     )
-    def begin(self, slots: int, n_ctx: int, n_batch: int, queue_limit: int) -> None:
+    def begin(self, slots: int, n_ctx: int, n_batch: int, queue_limit: int, kept: int, shared: bool) -> None:
         self.machine = Machine(
-            slots=slots, n_ctx=n_ctx, n_batch=n_batch, queue_limit=queue_limit, queue_limit_per_owner=2
+            slots=slots,
+            n_ctx=n_ctx,
+            n_batch=n_batch,
+            queue_limit=queue_limit,
+            queue_limit_per_owner=2,
+            kept=kept,
+            shared=shared,
         )
         self.slots, self.queue_limit = slots, queue_limit
         self.now_s = 0.0
@@ -147,10 +166,11 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(
         owner=st.sampled_from(["", "ada", "bob"]),
         share=st.floats(0, 1),
+        stem=st.sampled_from([0, 17, 20, 30, 60]),
         max_tokens=st.none() | st.integers(1, 8),
         waits_s=st.none() | st.integers(1, 20),
     )
-    def add(self, owner: str, share: float, max_tokens: int | None, waits_s: int | None) -> None:
+    def add(self, owner: str, share: float, stem: int, max_tokens: int | None, waits_s: int | None) -> None:
         before = self.machine.scheduler.stats()
         # Who was sent to wait because he stands still takes nobody's place in line.
         in_line = before.waiting - len(self.machine.scheduler._parked)
@@ -158,9 +178,10 @@ class AnyOrder(RuleBasedStateMachine):
         words = 1 + int(share * (self.machine.n_ctx - MARKS - 2))
         at_s = None if waits_s is None else self.now_s + waits_s
         try:
-            work_id = self.machine.ask(words, owner=owner, max_tokens=max_tokens, deadline_at_s=at_s)
+            work_id = self.machine.ask(words, stem=stem, owner=owner, max_tokens=max_tokens, deadline_at_s=at_s)
         except EngineBusy:
-            assert in_line >= min(self.queue_limit, 2) + free, "there was a slot, or a place in line"
+            is_full = in_line >= self.queue_limit + free or before.waiting >= 2 + free
+            assert is_full, "there was a slot, or a place in line"
             assert self.machine.scheduler.stats() == before
             return
         assert in_line < self.queue_limit + free
@@ -353,7 +374,7 @@ def test_stopping_ends_who_runs_who_waits_and_who_stands_still(error: EngineLost
     assert {type(chunk.error) for chunk in machine.ends.values()} == {EngineStopped if error is None else EngineLost}
     plan = machine.step()
     assert plan is not None
-    assert (plan.rows, plan.clear) == ((), (0,)), "a step that only clears"
+    assert (plan.rows, plan.edits) == ((), (Clear(0),)), "a step that only clears"
     machine.is_empty()
 
 

@@ -11,12 +11,14 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from bodhi_asgi.engine.errors import ConstraintInvalid, PromptInvalid
-from bodhi_asgi.engine.plan import Drawn, Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import Clear, Copy, Drawn, Edit, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
 from bodhi_asgi.engine.sizes import checked
+from bodhi_asgi.engine.slots import sequence_ids
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Prompt, Role, TextPrompt, TokenPrompt
 
@@ -86,12 +88,22 @@ class EchoVocabulary:
         return token
 
 
+@dataclass(eq=False, slots=True)
+class _Cell:
+    """A cell of the cache, and how many slots have it."""
+
+    token: int
+    holders: int = 1
+
+
 class EchoRunner:
     """Says the last message of the user again."""
 
     def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
         self._n_ctx = spec.n_ctx or DEFAULT_N_CTX
-        self._cells: dict[int, list[int]] = {}
+        self._cells: dict[int, list[_Cell]] = {}
+        self._cells_used = 0
         self._samplers: dict[int, GenerateRequest] = {}
         self._texts: dict[int, list[int]] = {}
         self.vocabulary: EchoVocabulary = EchoVocabulary()
@@ -102,6 +114,7 @@ class EchoRunner:
             n_ctx=self._n_ctx,
             n_vocab=MAX_VOCABULARY,
             description="echo",
+            sequences=sequence_ids(self._spec),
             embeds=True,
             ranks=True,
             width=WIDTH,
@@ -129,10 +142,9 @@ class EchoRunner:
         del self._samplers[sampler]
 
     def run(self, plan: StepPlan) -> StepResult:
-        for slot in plan.clear:
-            # Empty when the slot was given back in the very step that was to begin it.
-            self._cells.pop(slot, None)
-        if sum(map(len, self._cells.values())) + plan.tokens > self._n_ctx:
+        for edit in plan.edits:
+            self._edit(edit)
+        if self._cells_used + plan.tokens > self._n_ctx:
             return StepResult(StepOutcome.NO_CELLS)
         return StepResult(drawn={row.slot: self._drawn(row) for row in plan.rows if self._compute(row)})
 
@@ -154,6 +166,29 @@ class EchoRunner:
     def unload(self) -> None:
         self._cells.clear()
 
+    def tokens(self, slot: int) -> list[int]:
+        """What the cells of a slot were computed from."""
+        return [cell.token for cell in self._cells.get(slot, ())]
+
+    def _edit(self, edit: Edit) -> None:
+        match edit:
+            case Clear(slot, begin):
+                # Empty when the slot was given back in the very step that was to begin it.
+                cells = self._cells.get(slot, [])
+                for cell in cells[begin:]:
+                    cell.holders -= 1
+                    self._cells_used -= not cell.holders
+                del cells[begin:]
+                if not cells:
+                    self._cells.pop(slot, None)
+            case Copy(source, target, count):
+                assert target not in self._cells, f"slot {target} is to get cells and has some"
+                given = self._cells[source][:count]
+                assert len(given) == count, f"slot {source} has {len(given)} cells; the plan says {count}"
+                for cell in given:
+                    cell.holders += 1
+                self._cells[target] = given
+
     def _pooled(self, text: list[int], passage: Passage, *, ranks: bool) -> bytes:
         """How many words of the query the document has; or how often each of some sorts of words stands in a text."""
         if ranks:
@@ -173,7 +208,8 @@ class EchoRunner:
         cells = self._cells.setdefault(row.slot, [])
         assert row.position == len(cells), f"slot {row.slot} has {len(cells)} cells; the plan says {row.position}"
         assert row.sampler in self._samplers, f"sampler {row.sampler} is gone"
-        cells.extend(row.tokens)
+        cells.extend(map(_Cell, row.tokens))
+        self._cells_used += len(row.tokens)
         return row.wants_token
 
     def _drawn(self, row: Row) -> Drawn:
@@ -182,20 +218,20 @@ class EchoRunner:
         return Drawn(token) if top is None else Drawn(token, 0.0, ((token, 0.0),)[:top])
 
     def _next(self, row: Row) -> int:
-        cells = self._cells[row.slot]
-        said = _last(cells, SAID)
-        words = cells[_last(cells[:said], SAY) + 1 : said]
-        done = self._said(cells)
+        tokens = self.tokens(row.slot)
+        said = _last(tokens, SAID)
+        words = tokens[_last(tokens[:said], SAY) + 1 : said]
+        done = self._said(tokens)
         request = self._samplers[row.sampler]
         if done < len(words):
             return words[done]
         must_go_on = request.ignore_eos or done < request.min_tokens
         return words[done % len(words)] if must_go_on and words else END
 
-    def _said(self, cells: list[int]) -> int:
+    def _said(self, tokens: list[int]) -> int:
         """How many tokens of the answer stand in a slot's cells."""
-        return len(cells) - 1 - _last(cells, SAID) if SAID in cells else 0
+        return len(tokens) - 1 - _last(tokens, SAID) if SAID in tokens else 0
 
 
-def _last(cells: list[int], token: int) -> int:
-    return len(cells) - 1 - cells[::-1].index(token)
+def _last(tokens: list[int], token: int) -> int:
+    return len(tokens) - 1 - tokens[::-1].index(token)

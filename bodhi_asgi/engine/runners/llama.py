@@ -19,7 +19,7 @@ from bodhi_asgi.engine.constraints.matcher import GrammarCompiler, Matcher
 from bodhi_asgi.engine.constraints.translate import grammar_of
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import context_tokens, model_memory
-from bodhi_asgi.engine.plan import StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import Clear, Copy, Edit, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners import llama_tuning
 from bodhi_asgi.engine.runners.llama_adapters import LlamaAdapters
@@ -29,6 +29,7 @@ from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, make_tokeni
 from bodhi_asgi.engine.runners.llama_pooled import PooledContext
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
+from bodhi_asgi.engine.slots import sequence_ids
 from bodhi_asgi.engine.threads import thread_count
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.messages import GenerateRequest
@@ -121,8 +122,8 @@ class LlamaRunner:
         self._drawers.pop(sampler).free()
 
     def run(self, plan: StepPlan) -> StepResult:
-        for slot in plan.clear:
-            llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        for edit in plan.edits:
+            self._edit(edit)
         if not plan.rows:
             return StepResult()
         assert self._batch is not None
@@ -186,9 +187,9 @@ class LlamaRunner:
             n_ctx=context_tokens(self._spec.n_ctx, llama_cpp.llama_model_n_ctx_train(self._model)),
             n_batch=self._spec.n_batch,
             n_ubatch=tuning.n_ubatch or self._spec.n_batch,
-            n_seq_max=self._spec.slots,
+            n_seq_max=sequence_ids(self._spec),
         )
-        n_ctx = llama_cpp.llama_n_ctx(self._context)
+        n_ctx, sequences = llama_cpp.llama_n_ctx(self._context), llama_cpp.llama_n_seq_max(self._context)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = Batch(self._spec.n_batch)
         metadata = _metadata(self._model)
@@ -205,6 +206,7 @@ class LlamaRunner:
             size_bytes=llama_cpp.llama_model_size(self._model),
             description=_text(partial(llama_cpp.llama_model_desc, self._model)),
             metadata=metadata,
+            sequences=sequences,
             generates=pooled.is_causal,
             embeds=pooled.embeds,
             ranks=pooled.ranks,
@@ -235,6 +237,13 @@ class LlamaRunner:
                 f"the model '{self._spec.name}' has no room for its context: {_reason()}", model=self._spec.name
             )
         return context
+
+    def _edit(self, edit: Edit) -> None:
+        match edit:
+            case Clear(slot, begin):
+                llama_cpp.llama_memory_seq_rm(self._memory, slot, begin, -1)
+            case Copy(source, target, cells):
+                llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, cells)
 
 
 def _metadata(model: Any) -> dict[str, str]:

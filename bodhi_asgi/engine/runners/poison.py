@@ -34,7 +34,7 @@ class PoisonRunner(EchoRunner):
 
     def run(self, plan: StepPlan) -> StepResult:
         for row in plan.rows:
-            cells = [*self._cells.get(row.slot, ()), *row.tokens]
+            cells = [*self.tokens(row.slot), *row.tokens]
             deed = next((self.vocabulary.deeds[token] for token in cells if token in self.vocabulary.deeds), "")
             is_later = deed.startswith(LATER)
             if deed and (not is_later or self._said(cells) >= TOKENS_BEFORE_LATER):

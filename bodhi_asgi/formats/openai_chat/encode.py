@@ -30,7 +30,7 @@ def encode_reply(reply: Reply, *, request_id: str, model: str, created: int) -> 
             )
             for index, answer in enumerate(reply.answers)
         ],
-        usage=UsageShape(**usage_shape(reply.usage)),
+        usage=UsageShape.model_validate(usage_shape(reply.usage)),
     )
 
 

@@ -1,0 +1,144 @@
+"""Reuse of what is computed already, in the real llama.cpp: the same words, fewer tokens, and nobody else's."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from bodhi_asgi.demo_model import DEMO_MODEL_PATH
+from bodhi_asgi.engine.engine import ThreadEngine
+from bodhi_asgi.engine.types import ModelSpec, Work
+from bodhi_asgi.messages import ChatPrompt, Delta, GenerateRequest, Message, Role, Usage
+from tests.engine.gguf_files import write_full_precision
+from tests.engine.support import GREEDY, LLAMA, becomes_idle, deltas_of, numbers, text_of, work
+
+STREAMS, TOKENS, NEAR_TIES = 8, 16, 0.005
+WORDS = ("apple", "river", "stone", "cloud", "garden", "window", "table", "mountain", "forest", "bridge", "candle")
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    """The demo model in full precision, where a difference cannot be blamed on rounding."""
+    path = write_full_precision(DEMO_MODEL_PATH, tmp_path_factory.mktemp("model") / "demo-f32.gguf")
+    return replace(LLAMA, path=str(path), n_ctx=2048, slots=STREAMS, queue_limit=2000, queue_limit_per_owner=2000)
+
+
+@pytest.fixture
+async def engine(spec: ModelSpec) -> AsyncIterator[ThreadEngine]:
+    engine = ThreadEngine(spec)
+    await engine.start()
+    yield engine
+    await engine.aclose()
+
+
+@pytest.fixture
+async def forgetful(spec: ModelSpec) -> AsyncIterator[ThreadEngine]:
+    """An engine that computes everything anew."""
+    engine = ThreadEngine(replace(spec, prefix_sharing="none"))
+    await engine.start()
+    yield engine
+    await engine.aclose()
+
+
+def branching(rng: random.Random, prompts: int) -> list[str]:
+    """Prompts that begin like others and leave them somewhere, some to the last word the same."""
+    made = [" ".join(rng.choice(WORDS) for _ in range(rng.randint(20, 120))) for _ in range(4)]
+    while len(made) < prompts:
+        words = rng.choice(made).split()
+        kept = words[: rng.randint(len(words) // 2, len(words))]
+        made.append(" ".join([*kept, *(rng.choice(WORDS) for _ in range(rng.choice((0, 1, 3, 20))))][:160]))
+    rng.shuffle(made)
+    return made
+
+
+async def last_of(engine: ThreadEngine, asked: Work) -> tuple[str, Usage]:
+    deltas: list[Delta] = await deltas_of(engine, asked)
+    usage = deltas[-1].usage
+    assert usage is not None
+    return "".join(delta.text for delta in deltas), usage
+
+
+async def test_prompts_that_share_beginnings_are_answered_as_each_would_be_alone(
+    engine: ThreadEngine, forgetful: ThreadEngine
+) -> None:
+    asked = branching(random.Random(7), 120)
+    alone = [await text_of(forgetful, work(text, max_tokens=TOKENS)) for text in asked]
+    free = asyncio.Semaphore(2 * STREAMS)
+
+    async def staggered(text: str) -> tuple[str, Usage]:
+        async with free:
+            return await last_of(engine, work(text, max_tokens=TOKENS))
+
+    together = await asyncio.gather(*(staggered(text) for text in asked))
+    different = [text for text, solo, (said, _) in zip(asked, alone, together, strict=True) if solo != said]
+    assert len(different) <= len(asked) * NEAR_TIES, different
+    stats = await engine.stats()
+    assert stats.cached_tokens == sum(usage.cached_tokens for _, usage in together)
+    assert stats.cached_tokens > stats.prompt_tokens / 2, "most of it was there already"
+    assert stats.cells_cached
+    assert (await forgetful.stats()).cached_tokens == (await forgetful.stats()).cells_cached == 0
+    await becomes_idle(engine)
+
+
+async def test_each_turn_of_a_conversation_computes_only_what_is_new(
+    engine: ThreadEngine, forgetful: ThreadEngine
+) -> None:
+    messages: tuple[Message, ...] = ()
+    before = 0
+    for turn in range(6):
+        messages = (*messages, Message(Role.USER, f"What is the capital of {('France', 'Italy', 'Spain')[turn % 3]}?"))
+        request = GenerateRequest("m", ChatPrompt(messages), GREEDY, max_tokens=24)
+        said, usage = await last_of(engine, Work(f"c{next(numbers)}", request))
+        assert said == await text_of(forgetful, Work(f"c{next(numbers)}", request))
+        assert usage.cached_tokens >= before
+        before = usage.prompt_tokens + usage.completion_tokens - 2
+        messages = (*messages, Message(Role.ASSISTANT, said))
+    assert usage.cached_tokens > 0.8 * usage.prompt_tokens
+
+
+async def test_a_burst_on_one_beginning_computes_it_once(engine: ThreadEngine) -> None:
+    stem = " ".join(random.Random(3).choice(WORDS) for _ in range(150))
+    answers = await asyncio.gather(
+        *(last_of(engine, work(f"{stem} {number}", max_tokens=2)) for number in range(STREAMS))
+    )
+    cached = sorted(usage.cached_tokens for _, usage in answers)
+    assert cached[0] == 0, "somebody has to compute it"
+    assert cached[1] > 0.9 * answers[0][1].prompt_tokens
+
+
+async def test_what_one_owner_has_computed_answers_no_other_sooner_unless_all_may_share(spec: ModelSpec) -> None:
+    stem = " ".join(WORDS * 4)
+    for sharing, is_shared in (("owner", False), ("all", True)):
+        engine = ThreadEngine(replace(spec, prefix_sharing=sharing))
+        await engine.start()
+        asked = [await last_of(engine, work(stem, owner=owner, max_tokens=2)) for owner in ("ada", "ada", "bob", "")]
+        await engine.aclose()
+        cached = [usage.cached_tokens > 0 for _, usage in asked]
+        assert cached == [False, True, is_shared, is_shared]
+
+
+async def test_a_cache_that_is_full_gives_way_and_nobody_notices(spec: ModelSpec, forgetful: ThreadEngine) -> None:
+    engine = ThreadEngine(replace(spec, n_ctx=256, slots=4))
+    await engine.start()
+    asked = branching(random.Random(11), 60)
+    asked = [" ".join(text.split()[:40]) for text in asked]
+    alone = [await text_of(forgetful, work(text, max_tokens=TOKENS)) for text in asked]
+    together = await asyncio.gather(*(text_of(engine, work(text, max_tokens=TOKENS)) for text in asked))
+    assert sum(one != other for one, other in zip(alone, together, strict=True)) <= len(asked) * NEAR_TIES
+    await becomes_idle(engine)
+    await engine.aclose()
+
+
+async def test_what_a_cancelled_request_has_computed_is_there_for_the_next(engine: ThreadEngine) -> None:
+    text = " ".join(WORDS * 12)
+    stream = engine.submit(work(text, max_tokens=100))
+    said = ""
+    async for delta in stream:
+        said += delta.text
+        if said:
+            break
+    await stream.aclose()
+    _, usage = await last_of(engine, work(text, max_tokens=2))
+    assert usage.cached_tokens == usage.prompt_tokens - 1
