@@ -13,7 +13,7 @@ from typing import Any, Final
 from bodhi_asgi.agents.context import ToolContext
 from bodhi_asgi.agents.errors import ToolRefused
 from bodhi_asgi.agents.events import ToolFailed, ToolReturned
-from bodhi_asgi.agents.plain import dumped, told
+from bodhi_asgi.agents.plain import told
 from bodhi_asgi.agents.state import Call
 from bodhi_asgi.agents.threads import Threads, ThreadsBusy
 from bodhi_asgi.agents.tool import Tool
@@ -44,7 +44,7 @@ def failed(call: Call, code: str, message: str) -> ToolFailed:
 
 def content_of(event: ToolReturned | ToolFailed) -> str:
     """What the model reads as the result."""
-    return event.content if isinstance(event, ToolReturned) else dumped({"error": event.message})
+    return event.content if isinstance(event, ToolReturned) else told({"error": event.message})
 
 
 async def perform(

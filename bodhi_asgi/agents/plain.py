@@ -1,5 +1,6 @@
 """Plain data as JSON text, and whatever a tool returns as text for a model."""
 
+import json
 from typing import Any
 
 import orjson
@@ -14,9 +15,10 @@ def dumped(value: Any) -> str:
 def told(value: Any) -> str:
     """What a model is told that a tool returned: text as it is, anything else as JSON.
 
-    Dataclasses, pydantic's models, dates and the like are written as pydantic writes them. Raises ValueError for what
-    has no JSON.
+    Dataclasses, pydantic's models, dates and the like are written as pydantic writes them, with the spaces of Python's
+    JSON, which is how models have mostly seen results. Raises ValueError for what has no JSON.
     """
-    text = value if isinstance(value, str) else to_json(value, inf_nan_mode="null").decode()
-    text.encode()  # half a surrogate pair is no text
-    return text
+    if isinstance(value, str):
+        value.encode()  # half a surrogate pair is no text
+        return value
+    return json.dumps(json.loads(to_json(value, inf_nan_mode="null")), ensure_ascii=False)

@@ -61,7 +61,7 @@ async def test_a_call_is_made_and_its_result_read_until_the_model_is_done() -> N
         ReasoningAdded("hm"),
         ReasoningAdded("hm"),
         ToolCalled("call_add", "add", {"a": 2, "b": 3}),
-        ToolReturned("call_add", "add", '{"result":5}'),
+        ToolReturned("call_add", "add", '{"result": 5}'),
     ]
     assert events[-1] == RunFinished(run.result)
     assert "".join(event.text for event in events if isinstance(event, TextAdded)) == "Let me see.The result is 5."
@@ -76,7 +76,7 @@ async def test_a_call_is_made_and_its_result_read_until_the_model_is_done() -> N
             ],
             "reasoning_content": "hmhm",
         },
-        {"role": "tool", "tool_call_id": "call_add", "content": '{"result":5}'},
+        {"role": "tool", "tool_call_id": "call_add", "content": '{"result": 5}'},
         {"role": "assistant", "content": "The result is 5."},
     )
     spent = run.result.spent
