@@ -7,7 +7,7 @@ engine's socket as JSON and can be compared in tests.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 
 class Role(StrEnum):
@@ -132,16 +132,29 @@ class Constraint:
     param: str = "response_format"
 
 
+IMAGE_MARK: Final = "\ufdd2"
+"""Stands in a message's text where an image belongs: a noncharacter of Unicode, which no interchanged text may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture: a PNG, JPEG or GIF file as base64."""
+
+    data: str
+
+
 @dataclass(frozen=True, slots=True)
 class ChatPrompt:
     """A conversation, to be rendered by the model's own chat template.
 
     ``tools`` are shown to the model; ``options`` are what the template reads besides, such as ``enable_thinking``.
+    ``images`` belong to the marks in the messages, in their order.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     options: tuple[tuple[str, TemplateOption], ...] = ()
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,18 @@ class PromptInvalid(Invalid):
     code = "prompt_invalid"
 
 
+class ImagesUnsupported(Invalid):
+    """The model reads no images: its settings name no projector."""
+
+    code = "images_unsupported"
+
+
+class ImageUnreadable(Invalid):
+    """An image cannot be decoded, or takes more places than a step or the context has."""
+
+    code = "image_unreadable"
+
+
 class AdapterUnknown(Invalid):
     """The model has no adapter of the name that a request gives."""
 

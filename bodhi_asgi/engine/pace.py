@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from bodhi_asgi.engine.images import has_image
 from bodhi_asgi.engine.plan import StepPlan
 
 PIECE_S: Final = 0.1
@@ -21,9 +22,9 @@ class Pace:
         return MIN_TOKENS if self._token_s is None else max(MIN_TOKENS, int(PIECE_S / self._token_s))
 
     def measured(self, plan: StepPlan, seconds: float) -> None:
-        """A step took so long. Steps without a real piece of a prompt say nothing."""
+        """A step took so long. Steps without a real piece of a prompt say nothing, nor do those that read images."""
         tokens = plan.prefill_tokens
-        if tokens < MIN_TOKENS:
+        if tokens < MIN_TOKENS or any(map(has_image, plan.rows)):
             return
         token_s = max(seconds, 1e-9) / tokens
         self._token_s = token_s if self._token_s is None else (1 - WEIGHT) * self._token_s + WEIGHT * token_s

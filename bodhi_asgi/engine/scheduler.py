@@ -235,8 +235,8 @@ class Scheduler:
             is_prompt = sequence.pending > 1
             if is_prompt and (sequence.computed or self._cells.begin(sequence, ahead)):
                 size = min(budget, sequence.pending)
-                if size > 0 and self._make_room(sequence, 1):
-                    size = min(size, self._cells.available)
+                if size > 0 and self._make_room(sequence, sequence.fitting(1)):
+                    size = sequence.fitting(min(size, self._cells.available))
                     rows.append(self._hold_row(sequence, size))
                     budget -= size
             if sequence.slot is not None:

@@ -7,12 +7,13 @@ engine process that death comes before there are requests, and is a failed load 
 import contextlib
 from typing import Final
 
+from bodhi_asgi.engine.images import fitting
 from bodhi_asgi.engine.plan import AdapterSet, Clear, Row, StepOutcome, StepPlan
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.errors import BodhiError
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role, Sampling, TextPrompt
+from bodhi_asgi.messages import IMAGE_MARK, ChatPrompt, GenerateRequest, Image, Message, Role, Sampling, TextPrompt
 
 TEXTS: Final = (
     "",
@@ -38,6 +39,9 @@ TEXTS: Final = (
     '{"a": [1, 2.5e-3, null, true]}',
 )
 """Every class of characters that tokenizers treat apart."""
+
+SEEN: Final = Image("R0lGODlhEAAQAIAAAP8AAP///yH5BAAAAAAALAAAAAAQABAAAAIOhI+py+0Po5y02ouzPgUAOw==")
+"""A GIF of 16 by 16 pixels."""
 
 ANSWER_TOKENS: Final = 4
 PROMPT_TOKENS: Final = 16
@@ -67,6 +71,23 @@ def self_test(runner: Runner, spec: ModelSpec, facts: ModelFacts) -> None:
     _generate(runner, prompt[:PROMPT_TOKENS], ())
     for index in range(len(spec.adapters)):
         _generate(runner, prompt[:PROMPT_TOKENS], ((index, 1.0),))
+    if spec.projector:
+        _look(runner, spec.n_batch)
+
+
+def _look(runner: Runner, n_batch: int) -> None:
+    seen: list[int] = []
+    with contextlib.suppress(BodhiError):
+        seen = runner.vocabulary.encode(
+            ChatPrompt((Message(Role.USER, f"What is this? {IMAGE_MARK}"),), images=(SEEN,))
+        )
+    position = 0
+    while position < len(seen):
+        size = fitting(seen, position, min(n_batch, len(seen) - position))
+        row = Row(SLOT, SAMPLER, position, tuple(seen[position : position + size]), wants_token=False)
+        runner.run(StepPlan((row,)))
+        position += size
+    runner.run(StepPlan((), (Clear(SLOT),)))
 
 
 def _generate(runner: Runner, tokens: list[int], adapters: AdapterSet) -> None:

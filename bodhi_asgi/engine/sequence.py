@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bodhi_asgi.engine.detokenizer import TextStream
+from bodhi_asgi.engine.images import fitting
 from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row
 from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.scores import Scores
@@ -66,6 +67,10 @@ class Sequence:
         self.computed = computed
         if self.cached_tokens is None:
             self.cached_tokens = min(computed, self.prompt_tokens)
+
+    def fitting(self, size: int) -> int:
+        """How many pending tokens to compute, given room for ``size``: an image that is one piece is not cut."""
+        return fitting(self.tokens, self.computed, size)
 
     def row(self, size: int) -> Row:
         """The next ``size`` pending tokens as a row of a plan."""

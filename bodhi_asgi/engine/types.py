@@ -73,7 +73,8 @@ class ModelSpec:
     tokens of a step; ``slots`` the most sequences at once; ``threads`` 0 means one less than the cores this process
     may use; ``memory_bytes`` is what this engine and all others may take together (0: four fifths of what there is);
     ``keep_alive_s`` how long it stays loaded without work (0: not at all, negative: for good);
-    ``prefix_sharing`` who may use what a request has left computed: nobody, its owner, or all.
+    ``prefix_sharing`` who may use what a request has left computed: nobody, its owner, or all; ``projector`` is the
+    file by which it reads images (none: it reads none).
     """
 
     name: str
@@ -91,6 +92,7 @@ class ModelSpec:
     prefix_sharing: PrefixSharing = "owner"
     tuning: Tuning = Tuning()
     adapters: tuple[AdapterSpec, ...] = ()
+    projector: str = ""
 
 
 @dataclass(frozen=True, slots=True)

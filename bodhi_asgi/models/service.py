@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from bodhi_asgi.cache.types import Cache
@@ -13,7 +14,7 @@ from bodhi_asgi.models.errors import ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.files import locate
 from bodhi_asgi.settings.adapters import AdapterSettings
 from bodhi_asgi.settings.sections import EngineSettings
-from bodhi_asgi.settings.tuning import ModelSettings, adapters_of, path_of, tuned
+from bodhi_asgi.settings.tuning import ModelSettings, adapters_of, path_of, projector_of, tuned
 
 DEMO: Final = "demo"
 
@@ -31,6 +32,7 @@ class ModelService:
         self._references = {name: path_of(entry) for name, entry in models.items()}
         self._engines = {name: tuned(engine, entry) for name, entry in models.items()}
         self._adapters = {name: adapters_of(entry) for name, entry in models.items()}
+        self._projectors = {name: projector_of(entry) for name, entry in models.items()}
         if demo:
             self._references.setdefault(DEMO, str(DEMO_MODEL_PATH))
             self._engines.setdefault(DEMO, engine)
@@ -64,7 +66,10 @@ class ModelService:
             return spec_of(name, reference, engine)
         path = await asyncio.to_thread(locate, name, reference)
         adapters = await asyncio.to_thread(_located, name, self._adapters.get(name, {}))
-        return spec_of(name, str(path), engine, adapters)
+        projector = self._projectors.get(name)
+        if projector is not None:
+            projector = str(await asyncio.to_thread(locate, f"{name}', its projector", projector))
+        return replace(spec_of(name, str(path), engine), adapters=adapters, projector=projector or "")
 
     async def _card(self, caller: Caller, name: str) -> ModelCard:
         reference = self._references[name]
@@ -76,7 +81,7 @@ class ModelService:
         return ModelCard(id=name, source=source, created=created, usable=caller.may_use(name))
 
 
-def spec_of(name: str, path: str, engine: EngineSettings, adapters: tuple[AdapterSpec, ...] = ()) -> ModelSpec:
+def spec_of(name: str, path: str, engine: EngineSettings) -> ModelSpec:
     """What the engine is told of a model and of how to run it."""
     return ModelSpec(
         name=name,
@@ -91,7 +96,6 @@ def spec_of(name: str, path: str, engine: EngineSettings, adapters: tuple[Adapte
         n_gpu_layers=engine.n_gpu_layers,
         memory_bytes=engine.memory_bytes,
         keep_alive_s=engine.keep_alive_s,
-        adapters=adapters,
         prefix_sharing="owner" if engine.prefix_sharing == "caller" else engine.prefix_sharing,
         tuning=Tuning(
             n_ubatch=engine.n_ubatch,

@@ -81,6 +81,13 @@ class LimitSettings(Section):
     logit_bias: Annotated[int, Field(ge=0, le=1_000_000, description="Most entries of a logit bias.")] = 1024
     inputs: Annotated[int, Field(ge=1, le=100_000, description="Most texts of a request for embeddings.")] = 2048
     documents: Annotated[int, Field(ge=1, le=100_000, description="Most documents of a request for rerank.")] = 1000
+    images: Annotated[int, Field(ge=0, le=64, description="Most images of a request.")] = 4
+    image_bytes: Annotated[
+        int, Field(ge=0, le=12 * 1024 * 1024, description="Most bytes that the images of a request have together.")
+    ] = 10 * 1024 * 1024
+    image_pixels: Annotated[
+        int, Field(ge=64, le=100_000_000, description="Most pixels of an image, which is 3 bytes each when decoded.")
+    ] = 20_000_000
 
 
 class TokenSettings(Section):

@@ -119,6 +119,16 @@ class ModelSettings(ModelTuning):
         Field(description="LoRA adapters by name: a path, or a table with path and scale; requests choose by name."),
     ] = FrozenDict()
 
+    mmproj: Annotated[
+        str | None,
+        Field(description="The projector by which the model reads images: a GGUF file, named as path is."),
+    ] = None
+
+    @field_validator("mmproj", mode="before")
+    @classmethod
+    def _check_mmproj(cls, value: object) -> object:
+        return value if value is None else checks.file_reference(str(value), "the projector")
+
     @field_validator("adapters", mode="before")
     @classmethod
     def _read_adapters(cls, value: object) -> object:
@@ -135,7 +145,8 @@ class ModelSettings(ModelTuning):
         return {name: getattr(self, name) for name in ModelTuning.model_fields if name in self.model_fields_set}
 
     def __str__(self) -> str:
-        said = {**self.changes, **({"adapters": self.adapters} if self.adapters else {})}
+        files = {"adapters": self.adapters, "mmproj": self.mmproj}
+        said = {**self.changes, **{name: value for name, value in files.items() if value}}
         return " ".join([self.path, *(f"{name}={checks.shown(value)}" for name, value in said.items())])
 
 
@@ -159,6 +170,11 @@ def path_of(entry: str | ModelSettings) -> str:
 def adapters_of(entry: str | ModelSettings) -> Mapping[str, AdapterSettings]:
     """The model's adapters by name."""
     return entry.adapters if isinstance(entry, ModelSettings) else {}
+
+
+def projector_of(entry: str | ModelSettings) -> str | None:
+    """Where the model's projector is."""
+    return entry.mmproj if isinstance(entry, ModelSettings) else None
 
 
 def tuned(settings: T, entry: str | ModelSettings) -> T:

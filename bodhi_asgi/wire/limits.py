@@ -14,3 +14,6 @@ class RequestLimits:
     logit_bias: int = 1024
     inputs: int = 2048
     documents: int = 1000
+    images: int = 4
+    image_bytes: int = 10 * 1024 * 1024
+    image_pixels: int = 20_000_000

@@ -5,6 +5,7 @@ these tests is a copy in which the output stands apart.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ def write_untied(target: Path) -> Path:
     return rewrite(DEMO_MODEL_PATH, target, tensor=unpacked, more={"output.weight": embedding()})
 
 
+@cache
 def embedding() -> NDArray[np.float32]:
     reader = gguf.GGUFReader(str(DEMO_MODEL_PATH))
     return next(unpacked(one) for one in reader.tensors if one.name == "token_embd.weight")
 
 
+@cache
 def vocabulary() -> list[str]:
     field = gguf.GGUFReader(str(DEMO_MODEL_PATH)).get_field("tokenizer.ggml.tokens")
     assert field is not None

@@ -1,4 +1,4 @@
-"""The wire of the engine's socket: each frame is a 4-byte big-endian length and one JSON object, at most 8 MiB.
+"""The wire of the engine's socket: each frame is a 4-byte big-endian length and one JSON object, at most 24 MiB.
 
 Sans input or output: bytes in, objects out. Anything else than a well-formed frame ends the connection it came on, and
 only that one. JSON and nothing richer, because what arrives comes from a process that reads hostile files.
@@ -10,8 +10,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-FRAME_BYTES: Final = 8 * 1024 * 1024
-"""The largest body of a frame, in both directions."""
+FRAME_BYTES: Final = 24 * 1024 * 1024
+"""The largest body of a frame, in both directions: the images and the text of a request fit."""
 
 HEADER: Final = struct.Struct(">I")
 

@@ -36,7 +36,16 @@ def needed_bytes(spec: ModelSpec) -> int:
     """What ``spec`` takes of main memory; nothing where a graphics card holds it. Raises ModelLoadFailed."""
     if spec.runner != "llama" or spec.n_gpu_layers:
         return 0
-    return model_memory(Path(spec.path), spec.n_ctx).total_bytes
+    beside = [spec.projector, *(adapter.path for adapter in spec.adapters)]
+    return model_memory(Path(spec.path), spec.n_ctx).total_bytes + sum(map(_file_bytes, filter(None, beside)))
+
+
+def _file_bytes(path: str) -> int:
+    """What a file weighs; what is wrong with it is said when it is loaded."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 def reserve(paths: EnginePaths, spec: ModelSpec, announce: Callable[[int], None]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from bodhi_asgi.engine.errors import ConstraintInvalid, PromptInvalid
+from bodhi_asgi.engine.errors import ConstraintInvalid, ImagesUnsupported, PromptInvalid
 from bodhi_asgi.engine.plan import Clear, Copy, Drawn, Edit, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
 from bodhi_asgi.engine.sizes import checked
@@ -46,6 +46,8 @@ class EchoVocabulary:
     def encode(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, TokenPrompt):
             return checked(prompt.tokens, len(self))
+        if isinstance(prompt, ChatPrompt) and prompt.images:
+            raise ImagesUnsupported("this model reads no images", param="messages")
         if isinstance(prompt, TextPrompt):
             return [SAY, *self._words(prompt.text), SAID]
         spoken = [message for message in prompt.messages if message.role is Role.USER]

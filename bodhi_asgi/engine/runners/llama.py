@@ -9,15 +9,17 @@ import ctypes
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import llama_cpp
 
 from bodhi_asgi.engine.constraints.matcher import GrammarCompiler, Matcher
 from bodhi_asgi.engine.constraints.translate import grammar_of
 from bodhi_asgi.engine.errors import ModelLoadFailed
+from bodhi_asgi.engine.images import has_image
 from bodhi_asgi.engine.memory import context_tokens, model_memory
 from bodhi_asgi.engine.plan import Clear, Copy, Edit, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
@@ -32,7 +34,11 @@ from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.engine.slots import sequence_ids
 from bodhi_asgi.engine.threads import thread_count
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
-from bodhi_asgi.messages import GenerateRequest
+from bodhi_asgi.messages import ChatPrompt, GenerateRequest
+
+if TYPE_CHECKING:
+    from bodhi_asgi.engine.runners.llama_images import LlamaImages
+    from bodhi_asgi.engine.runners.llama_lead import ImageLead
 
 log = logging.getLogger("bodhi_asgi.engine.llama")
 
@@ -62,6 +68,8 @@ class LlamaRunner:
         self._batch: Batch | None = None
         self._adapters = LlamaAdapters()
         self._pooled: PooledContext | None = None
+        self._images: LlamaImages | None = None
+        self._lead: ImageLead | None = None
 
     @property
     def vocabulary(self) -> LlamaVocabulary:
@@ -91,6 +99,8 @@ class LlamaRunner:
         try:
             # Before the context, which is sized for the nodes that adapters add to a graph.
             self._adapters.load(self._model, self._spec)
+            if self._spec.projector:
+                self._load_images()
             return self._open_context()
         except BaseException:
             self.unload()
@@ -116,10 +126,15 @@ class LlamaRunner:
         if matcher is not None:
             assert self._candidates is not None, "a matcher comes from prepared guides"
             guide = Guide(matcher, self._candidates, self.vocabulary.end_tokens)
-        self._drawers[sampler] = Drawer(self._context, self.vocabulary, request, prompt, guide)
+        text = [token for token in prompt if token >= 0]
+        self._drawers[sampler] = Drawer(self._context, self.vocabulary, request, text, guide)
+        if self._images is not None and isinstance(request.prompt, ChatPrompt):
+            self._images.hold(sampler, request.prompt.images)
 
     def end(self, sampler: int) -> None:
         self._drawers.pop(sampler).free()
+        if self._images is not None:
+            self._images.let_go(sampler)
 
     def run(self, plan: StepPlan) -> StepResult:
         for edit in plan.edits:
@@ -128,8 +143,12 @@ class LlamaRunner:
             return StepResult()
         assert self._batch is not None
         self._adapters.apply(self._context, plan.adapters)
-        outputs = self._batch.fill(plan)
-        code = llama_cpp.llama_decode(self._context, self._batch.native)
+        code, rows, outputs = DECODED, plan.rows, []
+        if self._lead is not None and any(map(has_image, rows)):
+            code, rows = self._lead.compute(rows, lambda: self._is_interrupted)
+        if code == DECODED and rows:
+            outputs = self._batch.fill(replace(plan, rows=rows))
+            code = llama_cpp.llama_decode(self._context, self._batch.native)
         # After the step and not before it: an interrupt that comes a moment early is meant for the step that follows.
         self._is_interrupted = False
         if code == DECODED:
@@ -161,9 +180,23 @@ class LlamaRunner:
             self._pooled.close()
         self._close_context()
         self._adapters.free()
+        if self._images is not None:
+            self._images.free()
         if self._model:
             llama_cpp.llama_model_free(self._model)
         self._model = self._vocabulary = self._pooled = None
+
+    def _load_images(self) -> None:
+        # A library of its own, which only models with a projector need.
+        from bodhi_asgi.engine.runners.llama_images import LlamaImages
+
+        images = self._images = LlamaImages(self._spec, on_nodes=self._on_nodes)
+        images.load(self._model, threads=thread_count(self._spec.threads), reason=_reason, log=_log_callback)
+
+    def _on_nodes(self, count: int) -> bool:
+        """Called behind some nodes of an image's graph; True gives the step up."""
+        self.progress += count
+        return self._is_interrupted
 
     def _close_context(self) -> None:
         if self._context:
@@ -193,10 +226,12 @@ class LlamaRunner:
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = Batch(self._spec.n_batch)
         metadata = _metadata(self._model)
-        self._vocabulary = LlamaVocabulary(self._model, metadata)
+        self._vocabulary = LlamaVocabulary(self._model, metadata, self._images)
         pooled = self._pooled = PooledContext(
             self._model, metadata, self._spec, has_cells=bool(self._memory), new_context=self._new_context
         )
+        if self._images is not None:
+            self._lead = self._images.lead(self._context, self._batch)
         if not pooled.is_causal:
             # It reads whole texts and could not go on from one.
             self._close_context()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import llama_cpp
 import numpy as np
+from numpy.typing import NDArray
 
 from bodhi_asgi.engine.plan import Row, StepPlan
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan
@@ -56,3 +57,32 @@ class Batch:
             self._slot[begin:end] = row.slot
             yield end
         self.native.n_tokens = end
+
+
+class EmbeddingBatch:
+    """The arrays of a ``llama_batch`` that holds embeddings of one sequence, owned by us."""
+
+    def __init__(self, size: int, width: int) -> None:
+        self._embeddings = np.zeros((size, width), np.float32)
+        self._position = np.zeros(size, np.int32)
+        self._sequences = np.ones(size, np.int32)
+        self._slot = np.zeros(1, np.int32)
+        self._logits = np.zeros(size, np.int8)
+        pointer = ctypes.POINTER(llama_cpp.llama_seq_id)
+        address = ctypes.cast(self._slot.ctypes.data, pointer)
+        self._slots = (pointer * size)(*(address for _ in range(size)))
+        self.native = llama_cpp.llama_batch()
+        self.native.embd = self._embeddings.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        self.native.pos = self._position.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
+        self.native.n_seq_id = self._sequences.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self.native.seq_id = ctypes.cast(self._slots, ctypes.POINTER(pointer))
+        self.native.logits = self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+
+    def fill(self, slot: int, position: int, embeddings: NDArray[np.float32]) -> None:
+        """Lay out the embeddings at ``position…`` of ``slot``; none of them is followed by a token."""
+        count = len(embeddings)
+        assert count <= len(self._position), "more places than the batch holds"
+        self._embeddings[:count] = embeddings
+        self._position[:count] = range(position, position + count)
+        self._slot[0] = slot
+        self.native.n_tokens = count

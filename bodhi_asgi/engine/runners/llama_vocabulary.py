@@ -6,14 +6,18 @@ with the control tokens switched off.
 
 import ctypes
 import re
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import llama_cpp
 
-from bodhi_asgi.engine.errors import PromptInvalid
+from bodhi_asgi.engine.errors import ImagesUnsupported, PromptInvalid
 from bodhi_asgi.engine.sizes import checked
 from bodhi_asgi.engine.templates import ChatTemplate, Fence
-from bodhi_asgi.messages import ChatPrompt, Prompt, TokenPrompt
+from bodhi_asgi.messages import IMAGE_MARK, ChatPrompt, Prompt, TokenPrompt
+
+if TYPE_CHECKING:
+    from bodhi_asgi.engine.runners.llama_images import LlamaImages
 
 PIECE_BYTES: Final = 256
 PLACES: Final = re.compile(r"\{query\}|\{document\}")
@@ -26,7 +30,8 @@ USER_DEFINED: Final = 16
 class LlamaVocabulary:
     """Tokens of one model. Lives as long as the model and no longer."""
 
-    def __init__(self, model: Any, metadata: dict[str, str]) -> None:
+    def __init__(self, model: Any, metadata: dict[str, str], images: "LlamaImages | None" = None) -> None:
+        self._images = images
         self.native: Final = llama_cpp.llama_model_get_vocab(model)
         self._vocab = self.native
         self._size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
@@ -47,7 +52,8 @@ class LlamaVocabulary:
 
     def encode(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, ChatPrompt):
-            return self._tokens(self._template.render(prompt, self._fence))
+            images = self._images_of(prompt)
+            return self._tokens(self._template.render(prompt, self._fence), images)
         if isinstance(prompt, TokenPrompt):
             return checked(prompt.tokens, self._size)
         return self.tokens(prompt.text, add_special=True, parse_special=False)
@@ -58,7 +64,8 @@ class LlamaVocabulary:
     def pair(self, query: str, document: str) -> list[int]:
         if self._rerank_template is not None:
             asked = {"{query}": self._fence.around(query), "{document}": self._fence.around(document)}
-            return self._spans(PLACES.sub(lambda found: asked[found[0]], self._rerank_template), add_special=False)
+            rendered = PLACES.sub(lambda found: asked[found[0]], self._rerank_template)
+            return self._spans(rendered, iter(()), add_special=False)
         vocab = self._vocab
         begin, end, between = (
             [token] if is_added and token >= 0 else []
@@ -101,9 +108,21 @@ class LlamaVocabulary:
         """What a mark is written as where it is meant to be one."""
         return self._special(token).encode()
 
-    def _tokens(self, rendered: str) -> list[int]:
-        """Rendered text as tokens, span by span. A template that writes the begin token itself gets no second one."""
-        tokens = self._spans(rendered, add_special=True)
+    def _images_of(self, prompt: ChatPrompt) -> list[list[int]]:
+        if prompt.images and self._images is None:
+            raise ImagesUnsupported(
+                "this model reads no images: its settings name no projector ('mmproj')", param="messages"
+            )
+        return [self._images.tokens(image) for image in prompt.images] if self._images is not None else []
+
+    def _tokens(self, rendered: str, images: Sequence[list[int]]) -> list[int]:
+        """Rendered text as tokens, span by span, with the images in their places.
+
+        A template that writes the begin token itself gets no second one.
+        """
+        if rendered.count(IMAGE_MARK) != len(images):
+            raise PromptInvalid("the model's chat template does not show every image once", param="messages")
+        tokens = self._spans(rendered, iter(images), add_special=True)
         bos = llama_cpp.llama_vocab_bos(self._vocab)
         if tokens[:2] == [bos, bos]:
             del tokens[0]
@@ -111,10 +130,13 @@ class LlamaVocabulary:
             raise PromptInvalid("the model's chat template made an empty prompt of the messages", param="messages")
         return tokens
 
-    def _spans(self, rendered: str, *, add_special: bool) -> list[int]:
+    def _spans(self, rendered: str, images: Iterator[list[int]], *, add_special: bool) -> list[int]:
         tokens: list[int] = []
         for text, is_fenced in self._fence.spans(rendered):
-            tokens += self.tokens(text, add_special=add_special and not tokens, parse_special=not is_fenced)
+            for index, piece in enumerate(text.split(IMAGE_MARK)):
+                tokens += next(images, ()) if index else ()
+                if piece or not tokens:
+                    tokens += self.tokens(piece, add_special=add_special and not tokens, parse_special=not is_fenced)
         return tokens
 
     def _tokenize(self, text: bytes, *, add_special: bool, parse_special: bool) -> list[int]:

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest, RequestMessage
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role
+from bodhi_asgi.messages import IMAGE_MARK, ChatPrompt, GenerateRequest, Message, Role
 from bodhi_asgi.types import JSONObject
 from bodhi_asgi.validation import validated
 from bodhi_asgi.wire.adapters import adapters_of
 from bodhi_asgi.wire.constraint import constraint_of
+from bodhi_asgi.wire.images import ImagePart, ImageReader, without_marks
 from bodhi_asgi.wire.limits import RequestLimits
 from bodhi_asgi.wire.refusal import without_neutral
 from bodhi_asgi.wire.sampling import choices_of, endings_of, sampling_of
@@ -80,9 +81,11 @@ def decode(body: JSONObject | ChatCompletionRequest, limits: RequestLimits) -> C
         raise Invalid(
             f"'messages' has {len(wire.messages)} items; at most {limits.messages} are accepted", param="messages"
         )
+    images = ImageReader(limits)
+    messages = tuple(_message(message, f"messages.{index}", images) for index, message in enumerate(wire.messages))
     request = GenerateRequest(
         model=wire.model,
-        prompt=ChatPrompt(tuple(_message(message) for message in wire.messages)),
+        prompt=ChatPrompt(messages, images=tuple(images.images)),
         sampling=sampling_of(wire, limits),
         n=choices_of(wire.n, limits),
         logprobs=_logprobs(wire),
@@ -100,6 +103,21 @@ def _logprobs(wire: ChatCompletionRequest) -> int | None:
     return (wire.top_logprobs or 0) if wire.logprobs else None
 
 
-def _message(wire: RequestMessage) -> Message:
-    content = wire.content if isinstance(wire.content, str) else "".join(part.text for part in wire.content)
-    return Message(ROLES[wire.role], content, wire.name)
+def _message(wire: RequestMessage, param: str, images: ImageReader) -> Message:
+    return Message(ROLES[wire.role], _content(wire, param, images), wire.name)
+
+
+def _content(wire: RequestMessage, param: str, images: ImageReader) -> str:
+    if isinstance(wire.content, str):
+        return without_marks(wire.content)
+    pieces = []
+    for index, part in enumerate(wire.content):
+        if isinstance(part, ImagePart):
+            where = f"{param}.content.{index}"
+            if wire.role != "user":
+                raise Invalid(f"'{where}' is an image; only messages of the role 'user' may have some", param=where)
+            images.read(part, where)
+            pieces.append(IMAGE_MARK)
+        else:
+            pieces.append(without_marks(part.text))
+    return "".join(pieces)

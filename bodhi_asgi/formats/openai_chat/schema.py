@@ -4,31 +4,48 @@ Source: the OpenAI API reference, chat object and chat completion chunk object. 
 OpenAPI document shows what the decoder enforces; the options of sampling are those of every dialect.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from bodhi_asgi.formats.openai_chat.logprobs import ChoiceLogprobs
 from bodhi_asgi.types import INT64_MAX
 from bodhi_asgi.validation import WHOLE, WireModel
 from bodhi_asgi.wire.adapters import AdapterUses
 from bodhi_asgi.wire.constraint import GuidedOptions
+from bodhi_asgi.wire.images import ImagePart
 from bodhi_asgi.wire.sampling import SamplingOptions
 from bodhi_asgi.wire.usage import UsageShape
 
 
 class TextPart(WireModel):
-    """A piece of content. Images and audio are not read by this version."""
+    """Text as a piece of content. Audio is not read by this version."""
 
     type: Literal["text"]
     text: str
+
+
+def _form_of(part: Any) -> str | None:
+    kind = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
+    return {"text": "[text]", "image_url": "[image]"}.get(kind) if isinstance(kind, str) else None
+
+
+ContentPart: TypeAlias = Annotated[
+    Annotated[TextPart, Tag("[text]")] | Annotated[ImagePart, Tag("[image]")],
+    Discriminator(
+        _form_of,
+        custom_error_type="content_part",
+        custom_error_message="parts of the type 'text' or 'image_url' are accepted",
+    ),
+]
+"""The tags are in brackets because those are left out of the path of a fault."""
 
 
 class RequestMessage(WireModel):
     """One turn of the conversation; ``developer`` is another name for ``system``."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[TextPart], Field(min_length=1)]
+    content: str | Annotated[list[ContentPart], Field(min_length=1)]
     name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
 
 

@@ -1,0 +1,251 @@
+"""Images among tokens: counted, cut and computed like text, named by the model, refused where they cannot be read."""
+
+import asyncio
+import base64
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from llama_cpp import mtmd_cpp
+
+from bodhi_asgi.demo_model import DEMO_MODEL_PATH
+from bodhi_asgi.engine.engine import ThreadEngine
+from bodhi_asgi.engine.errors import (
+    ContextLengthExceeded,
+    ImagesUnsupported,
+    ImageUnreadable,
+    ModelLoadFailed,
+    PromptInvalid,
+)
+from bodhi_asgi.engine.images import MOST_PLACES, Place, fitting, place_of, places, segments
+from bodhi_asgi.engine.types import AdapterSpec, Engine, ModelSpec, Work
+from bodhi_asgi.messages import (
+    IMAGE_MARK,
+    AdapterChoice,
+    ChatPrompt,
+    GenerateRequest,
+    Image,
+    Message,
+    Role,
+)
+from tests.engine.adapter_files import write_confusion, write_swap, write_untied
+from tests.engine.projector_files import COLOURS, SHAPES, picture, png, write_projector
+from tests.engine.support import ECHO, GREEDY, LLAMA, becomes_idle, numbers, text_of, work
+from tests.engine.test_adapters import running
+
+NAMES = [f"{colour} {shape}" for colour, shape in itertools.product(COLOURS, SHAPES)]
+
+
+def seen(name: str, *, size: int = 64, seed: int = 7) -> Image:
+    """A picture of ``name``, such as ``red ball``."""
+    colour, _, shape = name.partition(" ")
+    return Image(base64.b64encode(png(picture(colour, shape, size, seed))).decode())
+
+
+def show(*images: Image, text: str = f"Repeat after me: {IMAGE_MARK}", **options: Any) -> Work:
+    prompt = ChatPrompt((Message(Role.USER, text),), images=images)
+    return Work(f"i{next(numbers)}", GenerateRequest("m", prompt, GREEDY, **options))
+
+
+# -- numbers for places
+
+
+@given(st.integers(0, 2**128 - 1), st.integers(0, 4095), st.integers(1, 50), st.booleans())
+def test_a_place_says_of_which_picture_and_part_it_is(number: int, part: int, count: int, is_whole: bool) -> None:
+    tokens = places(number, part, count, is_whole=is_whole)
+    assert all(token < 0 for token in tokens)
+    assert [place_of(token) for token in tokens] == [Place(number, part, index, is_whole) for index in range(count)]
+    assert len(set(tokens)) == count
+
+
+def test_places_that_cannot_be_told_apart_are_a_mistake() -> None:
+    with pytest.raises(AssertionError):
+        places(1, 0, MOST_PLACES + 1, is_whole=False)
+
+
+CUT, WHOLE, OTHER = places(1, 0, 3, is_whole=False), places(2, 0, 4, is_whole=True), places(2, 1, 2, is_whole=True)
+MIXED = [10, 11, *CUT, 12, *WHOLE, *OTHER, 13]
+
+
+@given(st.integers(0, len(MIXED) - 1), st.integers(1, len(MIXED)))
+def test_a_whole_part_is_never_cut_and_everything_else_may_be(begin: int, size: int) -> None:
+    size = min(size, len(MIXED) - begin)
+    starts = {0, 1, 2, 3, 4, 5, 6, 10, 12}
+    if begin not in starts:
+        return
+    end = begin + fitting(MIXED, begin, size)
+    assert end > begin
+    assert end in starts | {len(MIXED)}
+    assert end <= begin + size or (begin in (6, 10) and end in (10, 12))
+
+
+def test_a_row_is_cut_where_text_and_parts_of_pictures_meet() -> None:
+    assert segments(MIXED) == [(0, 2), (2, 5), (5, 6), (6, 10), (10, 12), (12, 13)]
+    assert segments([5]) == [(0, 1)]
+
+
+# -- in llama.cpp
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    write_projector(folder / "projector.gguf")
+    write_untied(folder / "model.gguf")
+    write_swap(folder / "swap.gguf", "red", "blue")
+    write_confusion(folder / "confuse.gguf")
+    return folder
+
+
+@pytest.fixture
+def spec(folder: Path) -> ModelSpec:
+    adapters = (
+        AdapterSpec("swap", str(folder / "swap.gguf"), 0.0),
+        AdapterSpec("confuse", str(folder / "confuse.gguf"), 0.0),
+    )
+    projector, model = str(folder / "projector.gguf"), str(folder / "model.gguf")
+    return replace(LLAMA, path=model, projector=projector, n_ctx=2048, slots=8, adapters=adapters)
+
+
+@pytest.fixture(params=["thread", "process"])
+async def engine(request: pytest.FixtureRequest, spec: ModelSpec) -> AsyncIterator[Engine]:
+    async with running(request.param, spec) as engine:
+        yield engine
+
+
+async def test_a_model_with_a_projector_names_what_it_is_shown(engine: Engine) -> None:
+    assert [await text_of(engine, show(seen(name))) for name in NAMES] == NAMES
+    for size in (32, 200):
+        assert await text_of(engine, show(seen("red box", size=size, seed=3))) == "red box"
+    await becomes_idle(engine)
+
+
+async def test_images_and_adapters_mixed_in_one_engine_answer_as_each_does_alone(engine: Engine) -> None:
+    choices = (None, (AdapterChoice("swap"),), (AdapterChoice("confuse"),))
+    asked: list[Any] = [(show, (seen(name),), choice) for name in NAMES for choice in choices]
+    asked += [(work, (f"Repeat after me: {name}",), choice) for name in NAMES for choice in choices]
+    alone = [await text_of(engine, make(*what, adapters=choice, max_tokens=12)) for make, what, choice in asked]
+    assert alone[0] == "red ball"
+    assert alone[1] == "blue ball"
+
+    together = await asyncio.gather(
+        *(text_of(engine, make(*what, adapters=choice, max_tokens=12)) for make, what, choice in asked)
+    )
+
+    assert together == alone
+    await becomes_idle(engine)
+
+
+async def test_several_images_stand_where_the_text_has_them(engine: Engine) -> None:
+    text = f"Repeat after me: {IMAGE_MARK}, {IMAGE_MARK}"
+    assert await text_of(engine, show(seen("red ball"), seen("blue box"), text=text)) == "red ball, blue box"
+    assert await text_of(engine, show(seen("blue box"), seen("red ball"), text=text)) == "blue box, red ball"
+
+
+async def test_a_file_that_only_begins_like_a_picture_is_refused_and_the_engine_goes_on(engine: Engine) -> None:
+    whole = base64.b64decode(seen("red ball").data)
+    damaged = [whole[:60], whole[:33] + bytes(300), whole[:8], b"RIFF0000WAVE" + whole, b""]
+    for data in damaged:
+        with pytest.raises(ImageUnreadable, match="image cannot be"):
+            await text_of(engine, show(Image(base64.b64encode(data).decode())))
+    assert await text_of(engine, show(seen("red ball"))) == "red ball"
+
+
+async def test_images_without_their_marks_are_refused(engine: Engine) -> None:
+    for text in ("no mark", f"{IMAGE_MARK}{IMAGE_MARK}"):
+        with pytest.raises(PromptInvalid, match="every image once"):
+            await text_of(engine, show(seen("red ball"), text=text))
+
+
+async def test_a_prompt_in_small_pieces_reads_the_same(spec: ModelSpec) -> None:
+    def long() -> Work:
+        text = f"Repeat after me: {IMAGE_MARK}, {IMAGE_MARK}, {IMAGE_MARK}, {IMAGE_MARK}, {IMAGE_MARK}, {IMAGE_MARK}"
+        return show(*map(seen, NAMES[:6]), text=text, max_tokens=40)
+
+    async with running("thread", spec) as engine:
+        at_once = await text_of(engine, long())
+    async with running("thread", replace(spec, n_batch=32)) as engine:
+        others = [asyncio.create_task(text_of(engine, work("Count to fifty", max_tokens=60))) for _ in range(3)]
+        assert await text_of(engine, long()) == at_once
+        await asyncio.gather(*others)
+    assert at_once.startswith("red ball")
+
+
+async def test_cells_that_run_out_in_the_middle_of_images_change_no_answer(spec: ModelSpec) -> None:
+    async with running("thread", replace(spec, n_ctx=256, slots=8, n_batch=32)) as engine:
+        asked = [show(seen(name), max_tokens=12) for name in NAMES]
+        asked += [work("Count to fifty", max_tokens=100) for _ in range(6)]
+        answers = await asyncio.gather(*(text_of(engine, one) for one in asked))
+        await becomes_idle(engine)
+    assert list(answers[: len(NAMES)]) == NAMES
+
+
+async def test_a_part_that_is_one_piece_is_computed_in_one_piece(
+    spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mtmd_cpp, "mtmd_decode_use_non_causal", lambda *_: True)
+    async with running("thread", replace(spec, n_batch=32)) as engine:
+        text = "one two three four five six seven " + f"Repeat after me: {IMAGE_MARK}"
+        alone = await text_of(engine, show(seen("red ball"), text=text, max_tokens=20))
+        others = [asyncio.create_task(text_of(engine, work("Count to fifty", max_tokens=60))) for _ in range(3)]
+        assert await text_of(engine, show(seen("red ball"), text=text, max_tokens=20)) == alone
+        await asyncio.gather(*others)
+    async with running("thread", replace(spec, tuning=replace(spec.tuning, n_ubatch=2))) as engine:
+        with pytest.raises(ImageUnreadable, match="4 places that have to be computed in one step, and a step has 2"):
+            await text_of(engine, show(seen("red ball")))
+
+
+async def test_a_model_without_a_projector_says_so() -> None:
+    for spec in (LLAMA, ECHO):
+        engine = ThreadEngine(spec)
+        await engine.start()
+        with pytest.raises(ImagesUnsupported):
+            await text_of(engine, show(seen("red ball")))
+        assert await text_of(engine, work("Hello"))
+        await engine.aclose()
+
+
+async def test_images_count_as_tokens_of_the_prompt(spec: ModelSpec) -> None:
+    async with running("thread", replace(spec, n_ctx=256)) as engine:
+        with pytest.raises(ContextLengthExceeded):
+            await text_of(engine, show(*[seen("red ball")] * 80, text=IMAGE_MARK * 80))
+        assert await text_of(engine, show(seen("red ball"))) == "red ball"
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "for another width": ({"width": 96}, "mismatch"),
+    "for sounds only": ({"clip__has_vision_encoder": False}, "reads no images"),
+    "of no kind": ({"clip__projector_type": None}, "does not name its kind"),
+    "of an unknown kind": ({"clip__projector_type": "crystal-ball"}, "unknown projector type"),
+    "without patches": ({"clip__vision__patch_size": 0}, "from 1 to 1024"),
+    "with patches larger than its image": ({"clip__vision__patch_size": 64}, "larger than its image"),
+    "with heads that do not divide": ({"clip__vision__attention__head_count": 7}, "does not divide"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_projector_that_cannot_be_used_is_a_failed_load_that_says_why(name: str, tmp_path: Path) -> None:
+    changes, reason = WRONG[name]
+    path = write_projector(tmp_path / "wrong.gguf", **changes)
+    engine = ThreadEngine(replace(LLAMA, projector=str(path)))
+    with pytest.raises(ModelLoadFailed, match=f"the projector of the model 'demo' cannot be loaded.*{reason}"):
+        await engine.start()
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("place", ["thread", "process"])
+async def test_a_file_that_is_no_projector_fails_the_load_and_nothing_else(
+    place: str, folder: Path, tmp_path: Path
+) -> None:
+    half = tmp_path / "half.gguf"
+    half.write_bytes((folder / "projector.gguf").read_bytes()[:500_000])
+    files = ((tmp_path / "none.gguf", "cannot be read"), (half, "truncated"), (DEMO_MODEL_PATH, "no projector"))
+    for path, reason in files:
+        with pytest.raises(ModelLoadFailed, match=reason):
+            async with running(place, replace(LLAMA, projector=str(path))):
+                pass
