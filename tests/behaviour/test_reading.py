@@ -177,6 +177,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("tokenize", {"prompt": None}, "prompt", "either"),
     ("tokenize", {"messages": [{"role": "user", "content": "x"}]}, "prompt", "either"),
     ("tokenize", {"prompt": "word " * 2000}, "prompt", "256"),
+    ("tokenize", {"tools": []}, "tools", "belong to 'messages'"),
     (
         "tokenize",
         {"prompt": None, "messages": [{"role": "user", "content": "x"}], "parse_special": True},

@@ -184,8 +184,12 @@ def overlap_model() -> Encoder:
     return _single(Encoder(embedding, np.zeros((CONTEXT, WIDTH)), (first, second), 1, (weight, -GAIN * MIDDLE)))
 
 
-def write(model: Encoder, target: Path, *, pooling: int | None = None) -> Path:
-    """The model as a GGUF file. ``pooling`` by llama.cpp's numbers; mean, or rank where there is a classifier."""
+def write(model: Encoder, target: Path, *, template: str | None = None, labels: tuple[str, ...] = ()) -> Path:
+    """The model as a GGUF file, pooled by rank where it has a classifier, else by mean.
+
+    With ``labels`` the classifier has an output for each, all but the first of them zero; ``template`` is how a pair is
+    written.
+    """
     writer = gguf.GGUFWriter(str(target), "bert")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
@@ -194,7 +198,11 @@ def write(model: Encoder, target: Path, *, pooling: int | None = None) -> Path:
     writer.add_head_count(model.heads)
     writer.add_layer_norm_eps(EPSILON)
     writer.add_causal_attention(False)
-    writer.add_uint32("bert.pooling_type", pooling if pooling is not None else (4 if model.classifier else 1))
+    writer.add_uint32("bert.pooling_type", 4 if model.classifier else 1)
+    if template is not None:
+        writer.add_string("tokenizer.chat_template.rerank", template)
+    if labels:
+        writer.add_array("bert.classifier.output_labels", list(labels))
     _write_vocabulary(writer)
     ones, nothing = np.ones(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
     writer.add_tensor("token_embd.weight", model.embedding)
@@ -221,8 +229,9 @@ def write(model: Encoder, target: Path, *, pooling: int | None = None) -> Path:
             writer.add_tensor(f"blk.{number}.{name}", np.ascontiguousarray(values, np.float32))
     if model.classifier is not None:
         weight, bias = model.classifier
-        writer.add_tensor("cls.output.weight", weight.reshape(1, WIDTH))
-        writer.add_tensor("cls.output.bias", np.array([bias], np.float32))
+        others = max(0, len(labels) - 1)
+        writer.add_tensor("cls.output.weight", np.vstack([weight, np.zeros((others, WIDTH), np.float32)]))
+        writer.add_tensor("cls.output.bias", np.array([bias, *[0.0] * others], np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

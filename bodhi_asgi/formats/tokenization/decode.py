@@ -12,7 +12,10 @@ from bodhi_asgi.validation import validated
 from bodhi_asgi.wire.refusal import without_neutral
 
 Conversation: TypeAlias = Callable[[dict[str, Any]], Prompt]
-"""The prompt of a body with ``model`` and ``messages``, as the chat dialect reads it; handed in by the doors."""
+"""The prompt of a body with ``model``, ``messages`` and perhaps ``tools``, as the chat dialect reads it.
+
+The doors hand it in, because one dialect knows nothing of another.
+"""
 
 
 def decode_tokenize(body: JSONObject | TokenizeBody, conversation: Conversation) -> TokenizeRequest:
@@ -22,6 +25,8 @@ def decode_tokenize(body: JSONObject | TokenizeBody, conversation: Conversation)
         raise Invalid("give either 'prompt' or 'messages'", param="prompt")
     wants: Literal["tokens", "pieces"] = "pieces" if wire.return_token_strs else "tokens"
     if wire.prompt is not None:
+        if wire.tools is not None:
+            raise Invalid("'tools' belong to 'messages'; a 'prompt' is read as it is", param="tools")
         return TokenizeRequest(
             wire.model,
             TextPrompt(wire.prompt),
@@ -32,7 +37,10 @@ def decode_tokenize(body: JSONObject | TokenizeBody, conversation: Conversation)
     for name in ("add_special_tokens", "parse_special"):
         if getattr(wire, name) is not None:
             raise Invalid(f"'{name}' is for a 'prompt'; in a conversation the model's template decides", param=name)
-    return TokenizeRequest(wire.model, conversation({"model": wire.model, "messages": wire.messages}), wants)
+    chat = {"model": wire.model, "messages": wire.messages}
+    return TokenizeRequest(
+        wire.model, conversation(chat if wire.tools is None else chat | {"tools": wire.tools}), wants
+    )
 
 
 def decode_count(body: JSONObject | TokenizeBody, conversation: Conversation) -> TokenizeRequest:

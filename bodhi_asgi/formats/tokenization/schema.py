@@ -15,7 +15,7 @@ TokenId: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class TokenizeBody(WireModel):
-    """A ``prompt``, or the ``messages`` of a conversation, which the model's template renders first.
+    """A ``prompt``, or the ``messages`` of a conversation and its ``tools``, which the model's template renders first.
 
     For a prompt, ``add_special_tokens`` adds what the model begins and ends texts with, unless it is false, and
     ``parse_special`` takes the names of control tokens in it for the tokens themselves. ``return_token_strs`` gives the
@@ -25,6 +25,7 @@ class TokenizeBody(WireModel):
     model: ModelName
     prompt: str | None = None
     messages: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None
+    tools: list[dict[str, Any]] | None = None
     add_special_tokens: bool | None = None
     parse_special: bool | None = None
     return_token_strs: bool | None = None
