@@ -33,7 +33,7 @@ def grammar_of(constraint: Constraint, preamble: str | None = None) -> Grammar:
     ``preamble`` is Lark of our own that defines the rule ``preamble``: what may stand before the answer, such as a
     model's thinking.
     """
-    body = _body(constraint)
+    body = body_of(constraint)
     if preamble is None:
         grammars = [body]
     else:
@@ -41,7 +41,7 @@ def grammar_of(constraint: Constraint, preamble: str | None = None) -> Grammar:
     return Grammar(json.dumps({"grammars": grammars}), constraint.param)
 
 
-def _body(constraint: Constraint) -> dict[str, Any]:
+def body_of(constraint: Constraint) -> dict[str, Any]:
     source, param = constraint.source, constraint.param
     match constraint.kind:
         case ConstraintKind.JSON_OBJECT:
