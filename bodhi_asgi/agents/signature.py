@@ -29,6 +29,21 @@ REFUSED_KINDS: Final[Mapping[Any, str]] = {
 }
 
 
+UNENFORCED: Final = frozenset({"uniqueItems", "propertyNames", "contentMediaType", "contentSchema"})
+"""Keywords that pydantic writes and no model can be held to while it writes; arguments are checked for them later."""
+
+FORMATS: Final = frozenset(
+    {"date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"}
+)
+"""Formats of text that a model can be held to."""
+
+BY_NAME: Final = frozenset({"properties", "patternProperties", "$defs"})
+"""Keywords whose values are schemas by names, which may read like keywords."""
+
+VALUES: Final = frozenset({"default", "enum", "const", "examples"})
+"""Keywords whose values are no schemas."""
+
+
 class Arguments(BaseModel):
     """The arguments of one call. Fields are numbered and named by alias, so that any name is free for a parameter."""
 
@@ -135,7 +150,7 @@ def _field(parameter: inspect.Parameter) -> FieldInfo:
 
 def _schema(arguments: type[Arguments]) -> JSONObject:
     """The JSON schema, in the order that models have seen most."""
-    made = arguments.model_json_schema(schema_generator=Terse)
+    made = _enforceable(arguments.model_json_schema(schema_generator=Terse))
     for inner in made.get("$defs", {}).values():
         inner.pop("title", None)
     schema: JSONObject = {"type": "object", "properties": {}}
@@ -143,3 +158,20 @@ def _schema(arguments: type[Arguments]) -> JSONObject:
         if key in made:
             schema[key] = made[key]
     return schema
+
+
+def _enforceable(schema: Any) -> Any:
+    """The schema without what a model cannot be held to, because one with it would be refused."""
+    if isinstance(schema, list):
+        return [_enforceable(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in BY_NAME:
+            kept[key] = {name: _enforceable(one) for name, one in value.items()}
+        elif key in VALUES:
+            kept[key] = value
+        elif key not in UNENFORCED and (key != "format" or value in FORMATS):
+            kept[key] = _enforceable(value)
+    return kept

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -263,6 +264,43 @@ def test_an_async_predicate_is_refused_because_a_coroutine_is_always_true() -> N
 
     with pytest.raises(ToolUnusable, match="async needs_approval"):
         tool(needs_approval=large)(order)  # type: ignore[arg-type]
+
+
+def test_what_no_model_can_be_held_to_is_not_told_and_still_checked() -> None:
+    def find(
+        words: set[str],
+        file: Path,
+        day: date,
+        format: dict[Literal["a", "b"], int],  # noqa: A002
+        uniqueItems: dict[str, list[set[int]]] | None = None,  # noqa: N803
+        default: tuple[Path, ...] = (),
+    ) -> None: ...
+
+    made = tool(find)
+    assert made.schema["properties"] == {
+        "words": {"type": "array", "items": {"type": "string"}},
+        "file": {"type": "string"},
+        "day": {"type": "string", "format": "date"},
+        "format": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "uniqueItems": {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "additionalProperties": {
+                        "type": "array",
+                        "items": {"type": "array", "items": {"type": "integer"}},
+                    },
+                },
+                {"type": "null"},
+            ],
+            "default": None,
+        },
+        "default": {"type": "array", "items": {"type": "string"}, "default": []},
+    }
+    rest = '"file": "a/b", "day": "2026-01-02"'
+    assert made.read(f'{{"words": ["a", "a"], "format": {{"a": 1}}, {rest}}}')["words"] == {"a"}
+    with pytest.raises(ArgumentsInvalid):
+        made.read(f'{{"words": [], "format": {{"c": 1}}, {rest}}}')
 
 
 async def test_a_tool_can_still_be_called_like_the_function_it_is() -> None:
