@@ -7,6 +7,25 @@ from bodhi_asgi.gguf.types import Array, GgufHeader
 CACHE_BYTES_PER_VALUE: Final = 2
 """Keys and values are kept in 16 bits."""
 
+WITHOUT_CACHE: Final = frozenset(
+    (
+        "bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "neo-bert",
+        "eurobert",
+        "modern-bert",
+        "gemma-embedding",
+        "dream",
+        "llada",
+        "llada-moe",
+        "rnd1",
+    )
+)
+"""Architectures for which llama.cpp keeps no memory: they look both ways, and read everything again."""
+
 
 def weight_bytes(header: GgufHeader) -> int:
     """Bytes of all tensors whose type is known."""
@@ -18,6 +37,8 @@ def cache_bytes(header: GgufHeader, tokens: int) -> int | None:
 
     An upper bound: layers that keep a window or a state only take less. None when the header does not tell the sizes.
     """
+    if header.architecture in WITHOUT_CACHE:
+        return 0
     layers, heads = header.number("block_count"), header.number("attention.head_count")
     width = header.number("embedding_length")
     if not (layers and heads and width):

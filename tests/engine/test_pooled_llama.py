@@ -123,7 +123,11 @@ async def test_what_a_file_says_of_its_pooling_is_what_is_done(start: Any, folde
     by_file = rewrite(precise, folder / "last.gguf", said={"llama.pooling_type": 3})
     by_setting = await start(precise, tuning=Tuning(pooling="last"))
 
-    assert await rows_of(await start(by_file), embed(*TEXTS)) == await rows_of(by_setting, embed(*TEXTS))
+    made_for_it = await start(by_file)
+    assert await rows_of(made_for_it, embed(*TEXTS)) == await rows_of(by_setting, embed(*TEXTS))
+    assert await text_of(by_setting, work("What is bodhi_asgi?"))
+    with pytest.raises(CapabilityMissing, match="does not speak"):
+        await text_of(made_for_it, work("What is bodhi_asgi?"))
 
 
 @pytest.mark.parametrize("number", [None, 0, 4, 99, 2**32 - 1])

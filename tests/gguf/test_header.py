@@ -262,3 +262,10 @@ def test_the_parts_of_a_model_are_found_and_missed(tmp_path: Path) -> None:
     with pytest.raises(GgufInvalid, match=r"lacks 1 of its 3 parts, first 'm-00002-of-00003\.gguf'"):
         parts(tmp_path / names[0])
     assert parts(tmp_path / "whole.gguf") == [tmp_path / "whole.gguf"]
+
+
+def test_an_encoder_has_no_cache() -> None:
+    named = pair("general.architecture", TEXT, text("bert"))
+    numbers = {"block_count": 3, "attention.head_count": 4, "embedding_length": 64}
+    pairs = [pair(f"bert.{key}", INT, struct.pack("<I", value)) for key, value in numbers.items()]
+    assert cache_bytes(parse_header(file([named, *pairs])), 1000) == 0

@@ -232,8 +232,7 @@ class LlamaRunner:
         )
         if self._images is not None:
             self._lead = self._images.lead(self._context, self._batch)
-        if not pooled.is_causal:
-            # It reads whole texts and could not go on from one.
+        if not pooled.speaks:
             self._close_context()
         return ModelFacts(
             n_ctx=n_ctx,
@@ -242,7 +241,7 @@ class LlamaRunner:
             description=_text(partial(llama_cpp.llama_model_desc, self._model)),
             metadata=metadata,
             sequences=sequences,
-            generates=pooled.is_causal,
+            generates=pooled.speaks,
             embeds=pooled.embeds,
             ranks=pooled.ranks,
             width=pooled.width,

@@ -62,7 +62,8 @@ class PooledContext:
         new_context: Callable[..., Any],
     ) -> None:
         self._architecture = metadata.get("general.architecture", "")
-        self._pooling = self._pooling_of(spec, metadata)
+        by_file = self._pooling_of_file(spec, metadata)
+        self._pooling = by_file if spec.tuning.pooling == "model" else spec.tuning.pooling
         self._n_batch = spec.n_batch
         self._new_context = new_context
         self._context: Any = None
@@ -72,6 +73,8 @@ class PooledContext:
         self._slots: set[int] = set()
         self._sums: dict[int, Vector] = {}
         self.is_causal: Final = has_cells and metadata.get(f"{self._architecture}.attention.causal") != "false"
+        # A file that names a pooling was made for reading, and its answers would mean nothing.
+        self.speaks: Final = self.is_causal and by_file is None
         self.ranks: Final = self._pooling == "rank"
         self.embeds: Final = self._pooling is not None and not self.ranks
         self.reads_in_pieces: Final = self.is_causal and self.embeds
@@ -194,9 +197,7 @@ class PooledContext:
         return np.array(np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(ctypes.c_float)), (size,)))
 
     @staticmethod
-    def _pooling_of(spec: ModelSpec, metadata: Mapping[str, str]) -> Pooling | None:
-        if spec.tuning.pooling != "model":
-            return spec.tuning.pooling
+    def _pooling_of_file(spec: ModelSpec, metadata: Mapping[str, str]) -> Pooling | None:
         pooling = IN_FILES.get(metadata.get(f"{metadata.get('general.architecture', '')}.pooling_type", ""))
         if pooling == "rank":
             names = {tensor.name for tensor in read_header(Path(spec.path)).tensors}
