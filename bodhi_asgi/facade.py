@@ -222,10 +222,13 @@ class Bodhi:
                 model=call.request.model,
                 created=created,
                 include_usage=call.include_usage,
+                is_legacy=call.is_legacy,
             )
             return ChatCompletionStream(self._lifecycle, answer, encoder)
         reply = await services.inference.complete(caller, call.request)
-        return encode_reply(reply, request_id=request_id, model=call.request.model, created=created)
+        return encode_reply(
+            reply, request_id=request_id, model=call.request.model, created=created, is_legacy=call.is_legacy
+        )
 
     async def _call(self, verb: Callable[[Services, Caller], Awaitable[T]]) -> T:
         async def run(services: Services) -> T:

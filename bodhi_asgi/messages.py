@@ -211,7 +211,7 @@ class GenerateRequest:
     @property
     def is_guided(self) -> bool:
         """Whether its answer is held to a grammar, which has to be compiled first."""
-        return self.constraint is not None
+        return self.constraint is not None or self.tool_use is not None
 
 
 @dataclass(frozen=True, slots=True)

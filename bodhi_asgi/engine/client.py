@@ -107,7 +107,7 @@ class ProcessEngine:
                     if chunk.is_final or chunk.has_content or not is_announced:
                         delivered = delivered or chunk.has_content
                         is_announced = True
-                        yield Delta(chunk.text, chunk.finish, chunk.usage, part=chunk.part)
+                        yield Delta(chunk.text, chunk.finish, chunk.usage, part=chunk.part, opening=chunk.opening)
                     if chunk.is_final:
                         return
             except ConnectionLost as lost:

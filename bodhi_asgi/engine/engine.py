@@ -92,7 +92,7 @@ class ThreadEngine:
                 if chunk.error is not None:
                     raise chunk.error
                 self._has_read(engine, work.id, mailbox)
-                yield Delta(chunk.text, chunk.finish, chunk.usage, part=chunk.part)
+                yield Delta(chunk.text, chunk.finish, chunk.usage, part=chunk.part, opening=chunk.opening)
         finally:
             del self._mailboxes[work.id]
             if not is_over:

@@ -34,9 +34,11 @@ from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.self_test import self_test
 from bodhi_asgi.engine.share import Share
 from bodhi_asgi.engine.sizes import check_size
+from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, Work
 from bodhi_asgi.errors import BodhiError
+from bodhi_asgi.messages import ChatPrompt
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.constraints.matcher import Matcher
@@ -282,7 +284,8 @@ class EngineLoop:
         try:
             check_size(work.request.prompt, work.request.max_tokens, facts.n_ctx)
             adapters = adapter_set(self._spec.adapters, work.request.adapters)
-            tokens = self._runner.vocabulary.encode(work.request.prompt)
+            vocabulary = self._runner.vocabulary
+            tokens = vocabulary.encode(work.request.prompt)
             if len(tokens) >= facts.n_ctx:
                 raise ContextLengthExceeded(
                     f"the prompt has {len(tokens)} tokens, and the context holds {facts.n_ctx} with the answer",
@@ -291,6 +294,8 @@ class EngineLoop:
                     n_ctx=facts.n_ctx,
                 )
             sequence = scheduler.add(work, tokens, _deadline(work), adapters)
+            opening = vocabulary.opening(tokens) if isinstance(work.request.prompt, ChatPrompt) else ""
+            sequence.thoughts = Thoughts(vocabulary.family.thinking, opening)
         except BodhiError as error:
             self._send([Chunk(work.id, error=error)])
             return
@@ -300,7 +305,7 @@ class EngineLoop:
             self._send(scheduler.refuse(sequence, error))
             return
         # An empty chunk says that the request is taken, so that a door can send its headers.
-        self._send([Chunk(work.id)])
+        self._send([Chunk(work.id, opening=opening)])
 
     def _free_samplers(self, scheduler: Scheduler) -> None:
         for number in scheduler.ended_samplers():

@@ -6,6 +6,7 @@ Everything here is called from the engine's own thread, except :meth:`Runner.int
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
@@ -45,6 +46,15 @@ class Vocabulary(Protocol):
 
     def piece(self, token: int) -> bytes:
         """A token's text in UTF-8, possibly a part of a character."""
+        ...
+
+    @property
+    def family(self) -> Family:
+        """How the model writes thoughts and calls."""
+        ...
+
+    def opening(self, tokens: Sequence[int]) -> str:
+        """What the end of a rendered conversation says of the answer already, as where it opens the thinking."""
         ...
 
     def ends(self, token: int) -> bool:

@@ -7,6 +7,7 @@ from bodhi_asgi.engine.images import fitting
 from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row
 from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.scores import Scores
+from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.types import Chunk, Work
 from bodhi_asgi.messages import FinishReason, Usage
 
@@ -33,6 +34,7 @@ class Sequence:
     prompt_tokens: int = field(init=False)
     text: TextStream = field(init=False)
     scores: Scores = field(init=False)
+    thoughts: Thoughts = field(default_factory=lambda: Thoughts(None))
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.tokens)
@@ -55,7 +57,7 @@ class Sequence:
 
     @property
     def usage(self) -> Usage:
-        return Usage(self.prompt_tokens, self.generated, cached_tokens=self.cached_tokens or 0)
+        return Usage(self.prompt_tokens, self.generated, self.thoughts.tokens, cached_tokens=self.cached_tokens or 0)
 
     @property
     def owed(self) -> int:
@@ -93,8 +95,10 @@ class Sequence:
         if vocabulary.ends(token) or token in request.stop_tokens:
             return self._last(self.text.finish(), FinishReason.STOP)
         self.tokens.append(token)
+        piece = vocabulary.piece(token)
+        self.thoughts.hear(piece.decode(errors="ignore"))
         begin = self.text.pushed
-        text = self.text.push(vocabulary.piece(token), may_stop=self.generated > request.min_tokens)
+        text = self.text.push(piece, may_stop=self.generated > request.min_tokens)
         self.scores.add(drawn, vocabulary, begin, self.text)
         if self.text.is_stopped:
             return self._last(text, FinishReason.STOP)

@@ -46,20 +46,27 @@ class Fence:
     CLOSE: Final = "\ufdd1"
     ESCAPES: Final = (("\\ufdd0", "\\uFDD0", OPEN), ("\\ufdd1", "\\uFDD1", CLOSE))
 
-    def __init__(self, control_texts: Sequence[str]) -> None:
-        longest_first = sorted(control_texts, key=len, reverse=True)
-        self._control = re.compile("|".join(map(re.escape, longest_first))) if control_texts else None
+    def __init__(self, control_texts: Sequence[str], marks: Sequence[str] = ()) -> None:
+        self._control = _any_of(control_texts)
+        self._all = _any_of([*control_texts, *marks])
         self._marks = re.compile(f"[{self.OPEN}{self.CLOSE}]")
         self._fenced = re.compile(f"{self.OPEN}([^{self.OPEN}{self.CLOSE}]*){self.CLOSE}")
 
     def around(self, text: str) -> str:
-        """``text`` with every control token in it fenced."""
+        """``text`` with every control token and mark of thoughts and calls in it fenced."""
+        return self._around(text, self._all)
+
+    def around_answer(self, text: str) -> str:
+        """``text`` that a model may have written, with its control tokens fenced; templates look for its marks."""
+        return self._around(text, self._control)
+
+    def _around(self, text: str, wanted: re.Pattern[str] | None) -> str:
         text = self._marks.sub("\ufffd", text)
         for escape, capitals, _ in self.ESCAPES:
             text = text.replace(escape, capitals)
-        if self._control is None:
+        if wanted is None:
             return text
-        return self._control.sub(lambda found: f"{self.OPEN}{found[0]}{self.CLOSE}", text)
+        return wanted.sub(lambda found: f"{self.OPEN}{found[0]}{self.CLOSE}", text)
 
     def spans(self, rendered: str) -> Iterator[tuple[str, bool]]:
         """Pieces of rendered text, each with whether it was fenced."""
@@ -68,6 +75,11 @@ class Fence:
         for index, text in enumerate(self._fenced.split(rendered)):
             if text:
                 yield self._marks.sub("", text), index % 2 == 1
+
+
+def _any_of(texts: Sequence[str]) -> re.Pattern[str] | None:
+    longest_first = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if texts else None
 
 
 class ChatTemplate:
@@ -98,12 +110,12 @@ class ChatTemplate:
         raise refusal
 
     def _attempts(self, prompt: ChatPrompt, fence: Fence) -> Iterator[Mapping[str, Any]]:
-        shown = self._stage.variables(prompt, fence.around)
+        shown = self._stage.variables(prompt, fence)
         yield shown
         if any(message.tool_calls for message in prompt.messages):
-            yield self._stage.variables(prompt, fence.around, arguments_as_text=True)
+            yield self._stage.variables(prompt, fence, arguments_as_text=True)
         if prompt.tools:
-            shown = self._stage.variables(prompt, fence.around, tools_in_words=True)
+            shown = self._stage.variables(prompt, fence, tools_in_words=True)
             yield shown
         messages = shown["messages"]
         if messages[0]["role"] == "system" and len(messages) > 1:

@@ -141,6 +141,7 @@ class Chunk:
     usage: Usage | None = None
     error: BodhiError | None = None
     part: Part | None = None
+    opening: str = ""
 
     @property
     def has_content(self) -> bool:

@@ -3,12 +3,13 @@
 A class and not a generator, because closing a generator that was never iterated runs none of its clean-up.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Self
 
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.inference.choices import Choices
+from bodhi_asgi.inference.speech import SpeechReader
 from bodhi_asgi.messages import Delta
 from bodhi_asgi.metrics.meters import Meters
 
@@ -16,8 +17,18 @@ from bodhi_asgi.metrics.meters import Meters
 class AnswerStream(AsyncIterator[Delta]):
     """Iterate it for the deltas; close it to end the work. It closes itself after the last delta and on an error."""
 
-    def __init__(self, deltas: AsyncIterator[Delta], meters: Meters, clock: Clock, model: str, began_s: float) -> None:
+    def __init__(
+        self,
+        deltas: AsyncIterator[Delta],
+        meters: Meters,
+        clock: Clock,
+        model: str,
+        began_s: float,
+        new_reader: Callable[[], SpeechReader],
+    ) -> None:
         self._deltas = deltas
+        self._new_reader = new_reader
+        self._readers: dict[int, SpeechReader] = {}
         self._meters = meters
         self._clock = clock
         self._model = model
@@ -44,7 +55,9 @@ class AnswerStream(AsyncIterator[Delta]):
         self._count(delta)
         if delta.usage is not None:
             await self.aclose()
-        return delta
+        if delta.index not in self._readers:
+            self._readers[delta.index] = self._new_reader()
+        return self._readers[delta.index].read(delta)
 
     async def aclose(self) -> None:
         """End the work in the engine if it is still going. Idempotent."""

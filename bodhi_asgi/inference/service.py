@@ -14,7 +14,9 @@ from bodhi_asgi.errors import Broken
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.inference.answer import AnswerStream
 from bodhi_asgi.inference.choices import Choices, split
-from bodhi_asgi.messages import Answer, FinishReason, GenerateRequest, Logprobs, Reply, TokenLogprob
+from bodhi_asgi.inference.manners import family_of, reader_maker
+from bodhi_asgi.inference.whole import joined
+from bodhi_asgi.messages import Delta, GenerateRequest, Reply
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.service import ModelService
 
@@ -50,32 +52,24 @@ class InferenceService:
         began = self._clock.monotonic()
         spec = await self._models.resolve(caller, request.model)
         engine = await self._engines.engine(spec)
+        family = family_of(await engine.start(), request)
         works = [
             Work(id=new_id(), request=single, owner=caller.share, deadline_s=self._deadline_s)
             for single in split(request)
         ]
         streams = [engine.submit(work) for work in works]
         deltas = streams[0] if len(streams) == 1 else Choices(streams, [0] * len(streams))
-        answer = AnswerStream(deltas, self._meters, self._clock, request.model, began)
+        new_reader = reader_maker(family, request)
+        answer = AnswerStream(deltas, self._meters, self._clock, request.model, began, new_reader)
         await answer.begin()
         return answer
 
     async def complete(self, caller: Caller, request: GenerateRequest) -> Reply:
         """All of the answer, or of all that are wanted. Permissions and errors as :meth:`stream`."""
-        pieces: dict[int, list[str]] = {}
-        scores: dict[int, list[TokenLogprob]] = {}
-        ends: dict[int, FinishReason] = {}
+        deltas: dict[int, list[Delta]] = {}
         async with aclosing(await self.stream(caller, request)) as answer:
             async for delta in answer:
-                pieces.setdefault(delta.index, []).append(delta.text)
-                if isinstance(delta.part, Logprobs):
-                    scores.setdefault(delta.index, []).extend(delta.part.tokens)
-                if delta.finish is not None:
-                    ends[delta.index] = delta.finish
+                deltas.setdefault(delta.index, []).append(delta)
                 if delta.usage is not None:
-                    answers = (
-                        Answer("".join(pieces[index]), ends[index], logprobs=tuple(scores.get(index, ())))
-                        for index in sorted(ends)
-                    )
-                    return Reply(tuple(answers), delta.usage)
+                    return Reply(tuple(joined(deltas[index]) for index in sorted(deltas)), delta.usage)
         raise Broken("the engine ended an answer without its final word")

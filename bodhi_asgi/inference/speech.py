@@ -8,8 +8,9 @@ import secrets
 import string
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
+from bodhi_asgi.engine.families.table import GENERIC
 from bodhi_asgi.engine.families.types import Family, GemmaCalls, JsonCalls, NamedCalls, ParamCalls, PythonCalls
 from bodhi_asgi.inference.calls import CallReader, Schemas
 from bodhi_asgi.inference.source import SPACE, Reading, Source
@@ -19,9 +20,13 @@ ID_LETTERS: Final = string.ascii_letters + string.digits
 
 
 class SpeechReader:
-    """Reads one answer. ``schemas`` are those of the offered tools by name; without tools nothing is a call."""
+    """Reads one answer. ``schemas`` are those of the offered tools by name; without tools nothing is a call, and
+    without a family everything is text.
+    """
 
-    def __init__(self, family: Family, schemas: Schemas) -> None:
+    def __init__(self, family: Family | None, schemas: Schemas) -> None:
+        self._is_plain = family is None or not (schemas or family.thinking or family.dropped)
+        family = family or GENERIC
         self._thinking = family.thinking
         self._syntax = family.tools
         self._ids = family.tools.ids
@@ -29,7 +34,7 @@ class SpeechReader:
         self._calls = CallReader(self._source, schemas, self)
         self._has_tools = bool(schemas)
         self._dropped = family.dropped
-        self._openers = _openers(family) if schemas else ()
+        self._openers = family.openers if schemas else ()
         self._markers = (
             *(marker for marker in family.dropped),
             *((self._thinking.open.strip(),) if self._thinking else ()),
@@ -51,6 +56,8 @@ class SpeechReader:
 
     def read(self, delta: Delta) -> Delta:
         """The same delta with its raw text taken apart; the last one gets what was held back, and its reason."""
+        if self._is_plain:
+            return delta
         self._source.text += delta.opening + delta.text
         self._source.is_over = delta.finish is not None
         if self._source.left or self._source.is_over:
@@ -147,7 +154,9 @@ class SpeechReader:
         source = self._source
         begin = source.place
         syntax = self._syntax
-        if marker in _stripped(syntax.open, *syntax.aliases):
+        form = syntax.form
+        own = (form.open, *form.aliases) if isinstance(form, NamedCalls) else ()
+        if marker not in own and not (isinstance(form, ParamCalls) and marker == form.open):
             yield from source.skip_space()
             if isinstance(syntax.form, JsonCalls | PythonCalls):
                 yield from source.take("[")
@@ -214,26 +223,6 @@ class SpeechReader:
         return letters if self._ids == "nine" else f"call_{letters}"
 
 
-def _openers(family: Family) -> tuple[str, ...]:
-    """The texts with which calls may begin."""
-    syntax, form = family.tools, family.tools.form
-    found: list[str] = [*_stripped(syntax.open, *syntax.aliases)]
-    if isinstance(form, NamedCalls):
-        found += [form.open, *form.aliases]
-    elif isinstance(form, ParamCalls):
-        found.append(form.open)
-    return tuple(dict.fromkeys(marker for marker in found if marker.strip()))
-
-
-def _stripped(*markers: str) -> list[str]:
-    """Markers without the bracket of the list that they begin, unless they would be a plain word."""
-    found = []
-    for marker in markers:
-        bare = marker.rstrip(" \n[")
-        found.append(marker.rstrip() if bare.isidentifier() else bare)
-    return [marker for marker in found if marker]
-
-
 def _merged(pieces: Sequence[ToolCallDelta]) -> tuple[ToolCallDelta, ...]:
     """Pieces of one call that came together, in one."""
     merged: list[ToolCallDelta] = []
@@ -243,10 +232,3 @@ def _merged(pieces: Sequence[ToolCallDelta]) -> tuple[ToolCallDelta, ...]:
         else:
             merged.append(piece)
     return tuple(merged)
-
-
-def schemas_of(tools: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """The schemas of tools by name."""
-    import json
-
-    return {tool.name: json.loads(tool.parameters) for tool in tools}

@@ -79,6 +79,7 @@ class LimitSettings(Section):
     stop_strings: Annotated[int, Field(ge=0, le=1024, description="Most stop strings.")] = 16
     stop_bytes: Annotated[int, Field(ge=1, le=65_536, description="Most bytes of a stop string.")] = 256
     logit_bias: Annotated[int, Field(ge=0, le=1_000_000, description="Most entries of a logit bias.")] = 1024
+    tools: Annotated[int, Field(ge=1, le=128, description="Most tools of a request.")] = 128
     inputs: Annotated[int, Field(ge=1, le=100_000, description="Most texts of a request for embeddings.")] = 2048
     documents: Annotated[int, Field(ge=1, le=100_000, description="Most documents of a request for rerank.")] = 1000
     images: Annotated[int, Field(ge=0, le=64, description="Most images of a request.")] = 4

@@ -12,6 +12,7 @@ class RequestLimits:
     stop_strings: int = 16
     stop_bytes: int = 256
     logit_bias: int = 1024
+    tools: int = 128
     inputs: int = 2048
     documents: int = 1000
     images: int = 4

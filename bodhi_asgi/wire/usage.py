@@ -12,6 +12,12 @@ class PromptTokensDetails(BaseModel):
     cached_tokens: int
 
 
+class CompletionDetails(BaseModel):
+    """Of the tokens written, how many were thoughts."""
+
+    reasoning_tokens: int
+
+
 class UsageShape(BaseModel):
     """Tokens read and written."""
 
@@ -19,6 +25,7 @@ class UsageShape(BaseModel):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionDetails
 
 
 def usage_shape(usage: Usage) -> JSONObject:
@@ -28,4 +35,5 @@ def usage_shape(usage: Usage) -> JSONObject:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }

@@ -150,8 +150,8 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("two names, two penalties", {"repeat_penalty": 1.1, "repetition_penalty": 1.2}, 400, "repetition_penalty", "same"),
     ("no choice", {"n": 0}, 400, "n", "greater than or equal to 1"),
     ("nine choices", {"n": 9}, 400, "n", "at most 8"),
-    ("tools", {"tools": [{"type": "function"}]}, 400, "tools", "not supported"),
-    ("a constraint", {"response_format": {"type": "json_object"}}, 400, "response_format", "not supported"),
+    ("tools", {"tools": [{"type": "function"}]}, 400, "tools.0.function", "required"),
+    ("a constraint", {"response_format": {"type": "json_object"}}, 400, "response_format", "cannot be enforced"),
     ("an unknown parameter", {"api_base": "http://evil.example"}, 400, "api_base", "not a parameter"),
     ("stream options without stream", {"stream_options": {"include_usage": True}}, 400, "stream_options", "stream"),
 ]

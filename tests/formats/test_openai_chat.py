@@ -103,7 +103,7 @@ def test_an_unsupported_parameter_is_refused_unless_it_is_null(name: str) -> Non
 
 def test_true_is_not_the_number_one() -> None:
     with pytest.raises(ParameterUnsupported):
-        decode({**HELLO, "parallel_tool_calls": 1}, LIMITS)
+        decode({**HELLO, "store": 0}, LIMITS)
 
 
 def test_an_unknown_field_deep_inside_is_named_by_its_path() -> None:

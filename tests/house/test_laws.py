@@ -29,6 +29,7 @@ ASK_THE_TIME = {
     "clock.py",
     "db/migrations/runner.py",  # runs before any service has a clock
     "engine/process/serve.py",  # is another process
+    "engine/families/shown.py",  # as the next
     "engine/templates.py",  # the date a template asks for is that of the place it runs at
 }
 MAY = {

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.families.writing import WrittenCall, write_calls
@@ -19,6 +19,14 @@ from bodhi_asgi.messages import ChatPrompt, Message, Role, ToolCall, ToolSpec
 
 Guard: TypeAlias = Callable[[str], str]
 """Marks what in a text of people reads like a control token."""
+
+
+class Guards(Protocol):
+    """What :class:`~bodhi_asgi.engine.templates.Fence` does."""
+
+    def around(self, text: str) -> str: ...
+    def around_answer(self, text: str) -> str: ...
+
 
 Shown: TypeAlias = dict[str, Any]
 
@@ -37,14 +45,15 @@ class Stage:
         self._reads_thinking = re.search(r"\.thinking\b|\[['\"]thinking['\"]\]", source) is not None
 
     def variables(
-        self, prompt: ChatPrompt, guard: Guard, *, arguments_as_text: bool = False, tools_in_words: bool = False
+        self, prompt: ChatPrompt, fence: Guards, *, arguments_as_text: bool = False, tools_in_words: bool = False
     ) -> Shown:
         """What the template is called with. Raises nothing; what a template cannot take it refuses itself."""
+        guard = fence.around
         tools = [_tool(tool, guard, described=self._family.name == "command-r") for tool in prompt.tools]
         as_text = arguments_as_text or self._family.arguments_as_text
         names = {call.id: call.name for message in prompt.messages for call in message.tool_calls}
         turns = _one_by_one(prompt.messages) if self._family.one_call else prompt.messages
-        messages = [self._message(message, names, guard, as_text=as_text) for message in turns]
+        messages = [self._message(message, names, fence, as_text=as_text) for message in turns]
         if not self._reads_results and any(message.role is Role.TOOL for message in turns):
             messages = _joined(messages)
         shown: Shown = {**dict(prompt.options), "messages": messages}
@@ -60,8 +69,10 @@ class Stage:
             shown[self._family.tools_variable] = tools
         return shown
 
-    def _message(self, message: Message, names: Mapping[str, str], guard: Guard, *, as_text: bool) -> Shown:
-        shown: Shown = {"role": message.role.value, "content": guard(message.content)}
+    def _message(self, message: Message, names: Mapping[str, str], fence: Guards, *, as_text: bool) -> Shown:
+        guard = fence.around
+        own = fence.around_answer if message.role is Role.ASSISTANT else guard
+        shown: Shown = {"role": message.role.value, "content": own(message.content)}
         if message.name:
             shown["name"] = guard(message.name)
         if message.role is Role.TOOL:

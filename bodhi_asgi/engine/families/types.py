@@ -4,7 +4,7 @@ Markers are given with the white space that the family's own template writes; a 
 stream parser, the constraint and the rendering of earlier calls are all derived from these values.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias
 
 CallIds: TypeAlias = Literal["any", "nine"]
@@ -129,3 +129,40 @@ class Family:
     one_call: bool = False
     silent_calls: bool = False
     is_generic: bool = False
+
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """The texts with which calls may begin, without the bracket of a list, unless that leaves a plain word."""
+        syntax, form = self.tools, self.tools.form
+        found = [_without_bracket(marker) for marker in (syntax.open, *syntax.aliases)]
+        if isinstance(form, NamedCalls):
+            found += [form.open, *form.aliases]
+        elif isinstance(form, ParamCalls):
+            found.append(form.open)
+        return tuple(dict.fromkeys(marker for marker in found if marker.strip()))
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Every text that marks something in an answer, and so has to arrive where answers are read."""
+        syntax, form = self.tools, self.tools.form
+        own = [value for value in vars_of(form) if isinstance(value, str)]
+        aliases = form.aliases if isinstance(form, NamedCalls) else ()
+        thinking = (self.thinking.open, self.thinking.close) if self.thinking else ()
+        texts = (*self.openers, syntax.close, *own, *aliases, *thinking, *self.dropped, *self.openings)
+        return tuple(dict.fromkeys(text for text in texts if text.strip()))
+
+    def opening(self, tail: str) -> str:
+        """What the end of a prompt says of the answer already; nothing, as a rule."""
+        end = tail.rstrip()
+        own = (self.thinking.open,) if self.thinking else ()
+        return next((marker for marker in (*own, *self.openings) if end.endswith(marker.strip())), "")
+
+
+def vars_of(form: CallForm) -> list[object]:
+    """The values of a form's fields."""
+    return [getattr(form, each.name) for each in fields(form)]
+
+
+def _without_bracket(marker: str) -> str:
+    bare = marker.rstrip(" \n[")
+    return marker.rstrip() if bare.isidentifier() else bare

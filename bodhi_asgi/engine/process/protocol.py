@@ -69,6 +69,8 @@ def chunk_to_row(request_id: int, chunk: Chunk) -> Row:
     if chunk.finish is not None:
         rest["finish"] = chunk.finish
         rest["usage"] = chunk.usage or Usage()
+    if chunk.opening:
+        rest["opening"] = chunk.opening
     if chunk.part is not None:
         rest["part"] = _part_to_plain(chunk.part)
     return [request_id, chunk.text, rest] if rest else [request_id, chunk.text]
@@ -175,4 +177,5 @@ _PARTS: Final[Mapping[str, Callable[[Any], object]]] = {
     "finish": FinishReason,
     "usage": partial(from_plain, Usage),
     "part": _part_from_plain,
+    "opening": str,
 }

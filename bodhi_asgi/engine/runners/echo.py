@@ -12,9 +12,11 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final
 
 from bodhi_asgi.engine.errors import ConstraintInvalid, ImagesUnsupported, PromptInvalid
+from bodhi_asgi.engine.families.table import GENERIC
+from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.plan import Clear, Copy, Drawn, Edit, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
 from bodhi_asgi.engine.sizes import checked
@@ -67,6 +69,13 @@ class EchoVocabulary:
 
     def render(self, prompt: ChatPrompt) -> str:
         return "".join(f"{message.role.value}: {message.content}\n" for message in prompt.messages)
+
+    @property
+    def family(self) -> Family:
+        return GENERIC
+
+    def opening(self, tokens: Sequence[int]) -> str:  # noqa: ARG002
+        return ""
 
     def spelled(self, token: int) -> bytes:
         return self._pieces[token]
@@ -127,8 +136,10 @@ class EchoRunner:
     def prepare_guides(self) -> None:
         """There is nothing to prepare."""
 
-    def guide(self, request: GenerateRequest) -> NoReturn:
-        param = request.constraint.param if request.constraint else "tools"
+    def guide(self, request: GenerateRequest) -> None:
+        if request.constraint is None and request.tool_use is not None and not request.tool_use.required:
+            return
+        param = request.constraint.param if request.constraint else "tool_choice"
         raise ConstraintInvalid(f"'{param}' cannot be enforced: an echo has no choice of what it says", param=param)
 
     def begin(

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 import llama_cpp
 
 from bodhi_asgi.engine.constraints.matcher import GrammarCompiler, Matcher
-from bodhi_asgi.engine.constraints.translate import grammar_of
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.images import has_image
 from bodhi_asgi.engine.memory import context_tokens, model_memory
@@ -27,7 +26,7 @@ from bodhi_asgi.engine.runners import llama_tuning
 from bodhi_asgi.engine.runners.llama_adapters import LlamaAdapters
 from bodhi_asgi.engine.runners.llama_batch import Batch
 from bodhi_asgi.engine.runners.llama_draw import Drawer
-from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, make_tokenizer
+from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, answer_grammar_of, make_tokenizer
 from bodhi_asgi.engine.runners.llama_pooled import PooledContext
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
@@ -113,7 +112,7 @@ class LlamaRunner:
 
     def guide(self, request: GenerateRequest) -> Matcher | None:
         assert self._grammars is not None, "guides are prepared first"
-        return None if request.constraint is None else self._grammars.matcher(grammar_of(request.constraint))
+        return self._grammars.matcher(answer_grammar_of(request, self.vocabulary))
 
     def begin(
         self,

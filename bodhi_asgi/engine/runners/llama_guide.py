@@ -14,9 +14,12 @@ from llguidance import LLTokenizer
 from numpy.typing import NDArray
 
 from bodhi_asgi.engine.constraints.matcher import Matcher
+from bodhi_asgi.engine.constraints.tools import answer_grammar
+from bodhi_asgi.engine.constraints.translate import Grammar, grammar_of
 from bodhi_asgi.engine.errors import ConstraintFailed
 from bodhi_asgi.engine.plan import Drawn
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
+from bodhi_asgi.messages import ChatPrompt, GenerateRequest
 
 TOKEN_DATA: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """``llama_token_data``; a test compares the sizes."""
@@ -81,6 +84,23 @@ class Guide:
             return Drawn(NO_TOKEN, error=error)
         llama_cpp.llama_sampler_accept(chain, token)
         return Drawn(token, is_last=self._matcher.is_complete)
+
+
+def answer_grammar_of(request: GenerateRequest, vocabulary: LlamaVocabulary) -> Grammar:
+    """What the answer is held to: a form, calls of tools, thoughts before either. Raises ConstraintInvalid."""
+    prompt, constraint, family = request.prompt, request.constraint, vocabulary.family
+    is_bare = request.tool_use is None and (family.thinking is None or not isinstance(prompt, ChatPrompt))
+    if constraint is not None and is_bare:
+        return grammar_of(constraint)
+    assert isinstance(prompt, ChatPrompt), "tools belong to conversations"
+    return answer_grammar(
+        family,
+        spell=vocabulary.spell,
+        opening=vocabulary.opening_of(prompt),
+        tools=prompt.tools if request.tool_use is not None else (),
+        use=request.tool_use,
+        constraint=constraint,
+    )
 
 
 def make_tokenizer(vocabulary: LlamaVocabulary) -> LLTokenizer:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import llama_cpp
 
 from bodhi_asgi.engine.errors import ImagesUnsupported, PromptInvalid
+from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.sizes import checked
 from bodhi_asgi.engine.templates import ChatTemplate, Fence
 from bodhi_asgi.messages import IMAGE_MARK, ChatPrompt, Prompt, TokenPrompt
@@ -23,6 +24,9 @@ PIECE_BYTES: Final = 256
 PLACES: Final = re.compile(r"\{query\}|\{document\}")
 CONTROL: Final = 8
 """``LLAMA_TOKEN_ATTR_CONTROL``."""
+OPENING_CHARS: Final = 256
+OPENING_TOKENS: Final = 24
+"""The last tokens of a prompt, among which an answer may be opened."""
 USER_DEFINED: Final = 16
 """``LLAMA_TOKEN_ATTR_USER_DEFINED``."""
 
@@ -36,9 +40,7 @@ class LlamaVocabulary:
         self._vocab = self.native
         self._size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
         self._pieces: list[bytes | None] = [None] * self._size
-        self._buffer = ctypes.create_string_buffer(PIECE_BYTES)
         self.end_tokens: Final = frozenset(t for t in range(self._size) if llama_cpp.llama_vocab_is_eog(self._vocab, t))
-        self._fence = Fence(self._control_texts())
         self._rerank_template = metadata.get("tokenizer.chat_template.rerank")
         self._last_query: tuple[str, list[int]] = ("", [])
         self._template = ChatTemplate(
@@ -46,6 +48,15 @@ class LlamaVocabulary:
             bos_token=self._special(llama_cpp.llama_vocab_bos(self._vocab)),
             eos_token=self._special(llama_cpp.llama_vocab_eos(self._vocab)),
         )
+        self._markers, self._marks = self._marking_tokens()
+        self._special_tokens = {
+            self.special_text(token).decode(errors="replace"): token
+            for token in sorted(self._markers)
+            if self.is_special(token)
+        }
+        longest_first = sorted(map(re.escape, self._special_tokens), key=len, reverse=True)
+        self._special_split = re.compile(f"({'|'.join(longest_first)})" if longest_first else "(?!)")
+        self._fence = Fence(self._control_texts(), sorted(self._marks))
 
     def __len__(self) -> int:
         return self._size
@@ -84,13 +95,30 @@ class LlamaVocabulary:
         rendered = self._template.render(prompt, self._fence)
         return "".join(text for text, _ in self._fence.spans(rendered))
 
+    @property
+    def family(self) -> Family:
+        return self._template.family
+
+    def spell(self, marker: str) -> list[str | int]:
+        """A marker as pieces of text and the numbers of the tokens in it that are marks, in order."""
+        return [self._special_tokens.get(piece, piece) for piece in self._special_split.split(marker) if piece]
+
+    def opening_of(self, prompt: ChatPrompt) -> str:
+        """As :meth:`opening`, from the conversation itself. Raises PromptInvalid."""
+        return self.family.opening(self.render(prompt)[-OPENING_CHARS:])
+
+    def opening(self, tokens: Sequence[int]) -> str:
+        tail = b"".join(self.spelled(token) for token in tokens[-OPENING_TOKENS:])
+        return self.family.opening(tail.decode(errors="replace"))
+
     def spelled(self, token: int) -> bytes:
         return self._read_piece(token, special=True)
 
     def piece(self, token: int) -> bytes:
         piece = self._pieces[token]
         if piece is None:
-            piece = self._pieces[token] = self._read_piece(token)
+            # Of control tokens, only those have a text here that mark thoughts and calls of this model's family.
+            piece = self._pieces[token] = self._read_piece(token, special=token in self._markers)
         return piece
 
     def ends(self, token: int) -> bool:
@@ -133,10 +161,13 @@ class LlamaVocabulary:
     def _spans(self, rendered: str, images: Iterator[list[int]], *, add_special: bool) -> list[int]:
         tokens: list[int] = []
         for text, is_fenced in self._fence.spans(rendered):
+            # A token that the model's makers added to its vocabulary is found in any text, unless that comes in parts.
             for index, piece in enumerate(text.split(IMAGE_MARK)):
                 tokens += next(images, ()) if index else ()
-                if piece or not tokens:
-                    tokens += self.tokens(piece, add_special=add_special and not tokens, parse_special=not is_fenced)
+                for part in (piece[:1], piece[1:]) if is_fenced and piece in self._marks else (piece,):
+                    if part or not tokens:
+                        first = add_special and not tokens
+                        tokens += self.tokens(part, add_special=first, parse_special=not is_fenced)
         return tokens
 
     def _tokenize(self, text: bytes, *, add_special: bool, parse_special: bool) -> list[int]:
@@ -150,12 +181,26 @@ class LlamaVocabulary:
         return list(buffer[:count])
 
     def _read_piece(self, token: int, *, special: bool = False) -> bytes:
-        size = llama_cpp.llama_token_to_piece(self._vocab, token, self._buffer, PIECE_BYTES, 0, special)
+        # A buffer of its own each time: what makes matchers reads pieces in a thread of its own.
+        buffer = ctypes.create_string_buffer(PIECE_BYTES)
+        size = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, PIECE_BYTES, 0, special)
         if size < 0:
             larger = ctypes.create_string_buffer(-size)
             size = llama_cpp.llama_token_to_piece(self._vocab, token, larger, -size, 0, special)
             return larger.raw[:size]
-        return self._buffer.raw[:size]
+        return buffer.raw[:size]
+
+    def _marking_tokens(self) -> tuple[frozenset[int], frozenset[str]]:
+        """The tokens that stand in markers of the model's family, and the texts of those that are no control tokens."""
+        markers = "\n".join(self.family.markers)
+        tokens: set[int] = set()
+        texts: set[str] = set()
+        for token in range(self._size):
+            attributes = llama_cpp.llama_vocab_get_attr(self._vocab, token)
+            if attributes & (CONTROL | USER_DEFINED) and (text := self._special(token).strip()) and text in markers:
+                tokens.add(token)
+                texts |= set() if attributes & CONTROL else {text}
+        return frozenset(tokens), frozenset(texts)
 
     def _control_texts(self) -> list[str]:
         vocab = self._vocab

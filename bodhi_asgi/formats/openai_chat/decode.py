@@ -6,28 +6,22 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest, RequestMessage
-from bodhi_asgi.messages import IMAGE_MARK, ChatPrompt, GenerateRequest, Message, Role
+from bodhi_asgi.formats.openai_chat.conversation import messages_of
+from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest
+from bodhi_asgi.messages import ChatPrompt, GenerateRequest
 from bodhi_asgi.types import JSONObject
 from bodhi_asgi.validation import validated
 from bodhi_asgi.wire.adapters import adapters_of
 from bodhi_asgi.wire.constraint import constraint_of
-from bodhi_asgi.wire.images import ImagePart, ImageReader, without_marks
+from bodhi_asgi.wire.images import ImageReader
 from bodhi_asgi.wire.limits import RequestLimits
 from bodhi_asgi.wire.refusal import without_neutral
 from bodhi_asgi.wire.sampling import choices_of, endings_of, sampling_of
-
-ROLES: Final[Mapping[str, Role]] = MappingProxyType(
-    {"system": Role.SYSTEM, "developer": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
-)
+from bodhi_asgi.wire.thinking import thinking_of
+from bodhi_asgi.wire.tools import tools_of
 
 NEUTRAL: Final[Mapping[str, tuple[Any, ...]]] = MappingProxyType(
     {
-        "tools": ([],),
-        "tool_choice": ("none", "auto"),
-        "parallel_tool_calls": (False, True),
-        "functions": ([],),
-        "function_call": ("none", "auto"),
         "modalities": (["text"],),
         "service_tier": ("auto", "default"),
         "store": (False,),
@@ -41,7 +35,6 @@ UNSUPPORTED: Final = frozenset(
         "metadata",
         "prediction",
         "prompt_cache_key",
-        "reasoning_effort",
         "safety_identifier",
         "verbosity",
         "web_search_options",
@@ -52,11 +45,12 @@ UNSUPPORTED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ChatCall:
-    """A decoded call: what to generate, and how the client wants to receive it."""
+    """A decoded call: what to generate, and how the client wants to receive it (calls in the older form, or not)."""
 
     request: GenerateRequest
     stream: bool
     include_usage: bool
+    is_legacy: bool = False
 
 
 def decode(body: JSONObject | ChatCompletionRequest, limits: RequestLimits) -> ChatCall:
@@ -81,43 +75,27 @@ def decode(body: JSONObject | ChatCompletionRequest, limits: RequestLimits) -> C
         raise Invalid(
             f"'messages' has {len(wire.messages)} items; at most {limits.messages} are accepted", param="messages"
         )
+    tools, tool_use = tools_of(wire, limits)
+    options, budget = thinking_of(wire)
     images = ImageReader(limits)
-    messages = tuple(_message(message, f"messages.{index}", images) for index, message in enumerate(wire.messages))
+    messages = messages_of(wire.messages, images)
     request = GenerateRequest(
         model=wire.model,
-        prompt=ChatPrompt(messages, images=tuple(images.images)),
+        prompt=ChatPrompt(messages, tools, options, images=tuple(images.images)),
         sampling=sampling_of(wire, limits),
         n=choices_of(wire.n, limits),
         logprobs=_logprobs(wire),
         adapters=adapters_of(wire.lora),
         constraint=constraint_of(wire),
+        tool_use=tool_use,
+        thinking_budget=budget,
         **endings_of(wire, limits, wire.max_completion_tokens or wire.max_tokens),
     )
     include_usage = bool(wire.stream_options and wire.stream_options.include_usage)
-    return ChatCall(request, bool(wire.stream), include_usage)
+    return ChatCall(request, bool(wire.stream), include_usage, is_legacy=wire.functions is not None)
 
 
 def _logprobs(wire: ChatCompletionRequest) -> int | None:
     if wire.top_logprobs is not None and not wire.logprobs:
         raise Invalid("'top_logprobs' is only accepted together with 'logprobs': true", param="top_logprobs")
     return (wire.top_logprobs or 0) if wire.logprobs else None
-
-
-def _message(wire: RequestMessage, param: str, images: ImageReader) -> Message:
-    return Message(ROLES[wire.role], _content(wire, param, images), wire.name)
-
-
-def _content(wire: RequestMessage, param: str, images: ImageReader) -> str:
-    if isinstance(wire.content, str):
-        return without_marks(wire.content)
-    pieces = []
-    for index, part in enumerate(wire.content):
-        if isinstance(part, ImagePart):
-            where = f"{param}.content.{index}"
-            if wire.role != "user":
-                raise Invalid(f"'{where}' is an image; only messages of the role 'user' may have some", param=where)
-            images.read(part, where)
-            pieces.append(IMAGE_MARK)
-        else:
-            pieces.append(without_marks(part.text))
-    return "".join(pieces)

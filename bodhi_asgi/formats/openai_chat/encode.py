@@ -4,8 +4,15 @@ Chunks are plain dicts on the token path: building a validated object for each w
 """
 
 from bodhi_asgi.formats.openai_chat.logprobs import ChoiceLogprobs, delta_logprobs, logprobs_of
-from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, Choice, ReplyMessage
-from bodhi_asgi.messages import Delta, Reply
+from bodhi_asgi.formats.openai_chat.schema import (
+    CallShape,
+    ChatCompletion,
+    Choice,
+    Finish,
+    ReplyMessage,
+    ToolCallShape,
+)
+from bodhi_asgi.messages import Answer, Delta, FinishReason, Reply, ToolCallDelta
 from bodhi_asgi.types import JSON, JSONObject
 from bodhi_asgi.wire.usage import UsageShape, usage_shape
 
@@ -15,8 +22,8 @@ def completion_id(request_id: str) -> str:
     return f"chatcmpl-{request_id}"
 
 
-def encode_reply(reply: Reply, *, request_id: str, model: str, created: int) -> ChatCompletion:
-    """Whole answers. ``created`` is in Unix seconds."""
+def encode_reply(reply: Reply, *, request_id: str, model: str, created: int, is_legacy: bool = False) -> ChatCompletion:
+    """Whole answers. ``created`` is in Unix seconds; ``is_legacy`` shows calls in the older form."""
     return ChatCompletion(
         id=completion_id(request_id),
         created=created,
@@ -24,8 +31,8 @@ def encode_reply(reply: Reply, *, request_id: str, model: str, created: int) -> 
         choices=[
             Choice(
                 index=index,
-                message=ReplyMessage(content=answer.text),
-                finish_reason=answer.finish.value,
+                message=_message(answer, is_legacy),
+                finish_reason=_reason(answer.finish, is_legacy),
                 logprobs=ChoiceLogprobs.model_validate(logprobs_of(answer.logprobs)) if answer.logprobs else None,
             )
             for index, answer in enumerate(reply.answers)
@@ -34,10 +41,29 @@ def encode_reply(reply: Reply, *, request_id: str, model: str, created: int) -> 
     )
 
 
+def _message(answer: Answer, is_legacy: bool) -> ReplyMessage:
+    calls = [CallShape(name=call.name, arguments=call.arguments) for call in answer.tool_calls]
+    message = ReplyMessage(content=answer.text, reasoning_content=answer.reasoning or None)
+    if calls:
+        message.content = answer.text or None
+        if is_legacy:
+            message.function_call = calls[0]
+        else:
+            ids = (call.id for call in answer.tool_calls)
+            message.tool_calls = [ToolCallShape(id=id_, function=call) for id_, call in zip(ids, calls, strict=True)]
+    return message
+
+
+def _reason(finish: FinishReason, is_legacy: bool) -> Finish:
+    return "function_call" if is_legacy and finish is FinishReason.TOOL_CALLS else finish.value
+
+
 class ChunkEncoder:
     """Turns deltas into chunks: of each answer the role first, then text and the reason; usage last when asked for."""
 
-    def __init__(self, *, request_id: str, model: str, created: int, include_usage: bool) -> None:
+    def __init__(
+        self, *, request_id: str, model: str, created: int, include_usage: bool, is_legacy: bool = False
+    ) -> None:
         self._head: JSONObject = {
             "id": completion_id(request_id),
             "object": "chat.completion.chunk",
@@ -47,22 +73,37 @@ class ChunkEncoder:
         if include_usage:
             self._head["usage"] = None
         self._include_usage = include_usage
+        self._is_legacy = is_legacy
         self._begun: set[int] = set()
 
     def encode(self, delta: Delta) -> list[JSONObject]:
-        """The chunks for one delta: none, one, or on the last delta up to four."""
+        """The chunks for one delta: none, one, or several in the order in which they were said."""
         chunks: list[JSONObject] = []
         if delta.index not in self._begun:
             self._begun.add(delta.index)
             chunks.append(self._chunk(delta.index, {"role": "assistant", "content": ""}, None))
+        if delta.reasoning:
+            chunks.append(self._chunk(delta.index, {"reasoning_content": delta.reasoning}, None))
         logprobs = delta_logprobs(delta)
         if delta.text or logprobs:
             chunks.append(self._chunk(delta.index, {"content": delta.text}, None, logprobs))
+        chunks += [self._chunk(delta.index, self._call(piece), None) for piece in delta.tool_calls]
         if delta.finish is not None:
-            chunks.append(self._chunk(delta.index, {}, delta.finish.value))
+            chunks.append(self._chunk(delta.index, {}, _reason(delta.finish, self._is_legacy)))
         if self._include_usage and delta.usage is not None:
             chunks.append({**self._head, "choices": [], "usage": {**usage_shape(delta.usage)}})
         return chunks
+
+    def _call(self, piece: ToolCallDelta) -> JSONObject:
+        function: JSONObject = {"arguments": piece.arguments}
+        if piece.name is not None:
+            function = {"name": piece.name, **function}
+        if self._is_legacy:
+            return {"function_call": function}
+        head: JSONObject = {"index": piece.index}
+        if piece.id is not None:
+            head |= {"id": piece.id, "type": "function"}
+        return {"tool_calls": [{**head, "function": function}]}
 
     def _chunk(
         self, index: int, delta: JSONObject, finish: str | None, logprobs: JSONObject | None = None

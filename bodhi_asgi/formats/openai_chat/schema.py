@@ -6,7 +6,7 @@ OpenAPI document shows what the decoder enforces; the options of sampling are th
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer
 
 from bodhi_asgi.formats.openai_chat.logprobs import ChoiceLogprobs
 from bodhi_asgi.types import INT64_MAX
@@ -15,6 +15,8 @@ from bodhi_asgi.wire.adapters import AdapterUses
 from bodhi_asgi.wire.constraint import GuidedOptions
 from bodhi_asgi.wire.images import ImagePart
 from bodhi_asgi.wire.sampling import SamplingOptions
+from bodhi_asgi.wire.thinking import ThinkingOptions
+from bodhi_asgi.wire.tools import ToolName, ToolOptions
 from bodhi_asgi.wire.usage import UsageShape
 
 
@@ -41,12 +43,39 @@ ContentPart: TypeAlias = Annotated[
 """The tags are in brackets because those are left out of the path of a fault."""
 
 
-class RequestMessage(WireModel):
-    """One turn of the conversation; ``developer`` is another name for ``system``."""
+class CalledFunction(WireModel):
+    """A function that was called. ``arguments`` are JSON as text."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[ContentPart], Field(min_length=1)]
+    name: ToolName
+    arguments: str
+
+
+class MadeCall(WireModel):
+    """A call that the assistant made in an earlier turn."""
+
+    id: Annotated[str, Field(min_length=1, max_length=256)]
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class RequestMessage(WireModel):
+    """One turn of the conversation; ``developer`` is another name for ``system``.
+
+    An assistant's turn may call tools, and then has no need of content; a turn of the role ``tool`` answers one call.
+    The role ``function`` and ``function_call`` are the older forms of these. What an answer has besides may come back
+    with it as long as it is empty.
+    """
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | Annotated[list[ContentPart], Field(min_length=1)] | None = None
     name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    tool_calls: Annotated[list[MadeCall], Field(max_length=128)] | None = None
+    tool_call_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    function_call: CalledFunction | None = None
+    reasoning_content: str | None = None
+    refusal: None = None
+    audio: None = None
+    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
 
 
 class StreamOptions(WireModel):
@@ -55,7 +84,7 @@ class StreamOptions(WireModel):
     include_usage: bool | None = None
 
 
-class ChatCompletionRequest(SamplingOptions, GuidedOptions):
+class ChatCompletionRequest(SamplingOptions, GuidedOptions, ToolOptions, ThinkingOptions):
     """What a client asks for. A parameter that is ``null`` counts as absent."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
@@ -71,14 +100,37 @@ class ChatCompletionRequest(SamplingOptions, GuidedOptions):
     user: Annotated[str, Field(max_length=512)] | None = None
 
 
-Finish: TypeAlias = Literal["stop", "length"]
+Finish: TypeAlias = Literal["stop", "length", "tool_calls", "function_call"]
+
+
+class CallShape(BaseModel):
+    """The function that a call names, with its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallShape(BaseModel):
+    """A call of a tool."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: CallShape
 
 
 class ReplyMessage(BaseModel):
-    """What the model said."""
+    """What the model said, thought and called. What it did not do is left out."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallShape] | None = None
+    function_call: CallShape | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        shown: dict[str, Any] = serialise(self)
+        return {name: value for name, value in shown.items() if value is not None or name == "content"}
 
 
 class Choice(BaseModel):
@@ -103,7 +155,23 @@ class ChatCompletion(BaseModel):
     @property
     def text(self) -> str:
         """The text of the first choice."""
-        return self.choices[0].message.content
+        return self.choices[0].message.content or ""
+
+
+class CallPiece(BaseModel):
+    """What a chunk adds to a call's function: the name comes first, arguments in pieces."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallPiece(BaseModel):
+    """What a chunk adds to the call ``index``; its first piece has the id."""
+
+    index: int
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: CallPiece | None = None
 
 
 class DeltaShape(BaseModel):
@@ -111,6 +179,9 @@ class DeltaShape(BaseModel):
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallPiece] | None = None
+    function_call: CallPiece | None = None
 
 
 class ChunkChoice(BaseModel):

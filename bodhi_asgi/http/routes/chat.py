@@ -27,11 +27,17 @@ async def complete(call: Call) -> Response | EventStream:
     if asked.stream:
         answer = await call.services.inference.stream(call.caller, asked.request)
         encoder = ChunkEncoder(
-            request_id=call.request_id, model=model, created=created, include_usage=asked.include_usage
+            request_id=call.request_id,
+            model=model,
+            created=created,
+            include_usage=asked.include_usage,
+            is_legacy=asked.is_legacy,
         )
         return EventStream(_frames(answer, encoder), error_frame(Dialect.OPENAI), answer.aclose)
     reply = await call.services.inference.complete(call.caller, asked.request)
-    completion = encode_reply(reply, request_id=call.request_id, model=model, created=created)
+    completion = encode_reply(
+        reply, request_id=call.request_id, model=model, created=created, is_legacy=asked.is_legacy
+    )
     return json_response(completion.model_dump())
 
 
