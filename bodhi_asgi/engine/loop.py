@@ -82,7 +82,7 @@ class EngineLoop:
         self._pooled: PooledWorks | None = None
         self._in_prefill: frozenset[str] = frozenset()
         self._pace = Pace()
-        self._share = Share()
+        self._share = Share(speaks=True)
         self._workshop = Workshop(spec, prepare=runner.prepare_guides, compile=runner.guide, done=self._leave)
         self._thread: threading.Thread | None = None
         self._moves = 0
@@ -162,6 +162,7 @@ class EngineLoop:
                 queue_limit_per_owner=self._spec.queue_limit_per_owner,
             )
             self._pooled = PooledWorks(self._runner.vocabulary, facts, self._spec)
+            self._share = Share(speaks=facts.generates)
         except BaseException as error:
             failure = error if isinstance(error, BodhiError) else ModelLoadFailed(self._unexpected("load", error))
             failure.__cause__ = error if failure is not error else None

@@ -1,12 +1,14 @@
 """How the engine divides its time between streams, whose readers wait for the next word, and texts read in batches.
 
 Beside streams a batch is as large as a tenth of a second, and the streams then have the engine for as long as that
-took. Alone it is as large as a step may be.
+took. Alone it may take a quarter of a second, because somebody may come who wants to talk; with a model that does not
+speak it is as large as a step may be.
 """
 
 from typing import Final
 
 PIECE_S: Final = 0.1
+ALONE_S: Final = 0.25
 MIN_TOKENS: Final = 16
 WEIGHT: Final = 0.3
 
@@ -14,7 +16,8 @@ WEIGHT: Final = 0.3
 class Share:
     """A moving average of the seconds that a token takes, and whose turn it is. Times are of one monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, speaks: bool) -> None:
+        self._speaks = speaks
         self._token_s: float | None = None
         self._rests_until_s = 0.0
 
@@ -24,9 +27,10 @@ class Share:
 
     def limit(self, n_batch: int, *, beside_streams: bool) -> int:
         """The most tokens of the next batch; few until the first was measured."""
-        if not beside_streams:
+        if not self._speaks:
             return n_batch
-        fitting = MIN_TOKENS if self._token_s is None else max(MIN_TOKENS, int(PIECE_S / self._token_s))
+        seconds = PIECE_S if beside_streams else ALONE_S
+        fitting = MIN_TOKENS if self._token_s is None else max(MIN_TOKENS, int(seconds / self._token_s))
         return min(n_batch, fitting)
 
     def measured(self, tokens: int, began_s: float, ended_s: float) -> None:

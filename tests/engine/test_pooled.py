@@ -13,7 +13,7 @@ from bodhi_asgi.engine.plan import StepOutcome
 from bodhi_asgi.engine.pooled import PIECE_BYTES, PooledWorks
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners.echo import EchoVocabulary
-from bodhi_asgi.engine.share import MIN_TOKENS, PIECE_S, Share
+from bodhi_asgi.engine.share import ALONE_S, MIN_TOKENS, PIECE_S, Share
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, PooledWork
 from bodhi_asgi.messages import EmbedRequest, RerankRequest, TextPrompt, Vectors
 
@@ -221,13 +221,15 @@ def test_whatever_happens_every_request_ends_once_with_its_rows_in_order(
 
 
 def test_a_batch_beside_streams_is_a_tenth_of_a_second_and_gives_as_much_back() -> None:
-    share = Share()
-    assert share.limit(512, beside_streams=False) == 512
+    assert Share(speaks=False).limit(512, beside_streams=False) == 512
+    share = Share(speaks=True)
+    assert share.limit(512, beside_streams=False) == MIN_TOKENS
     assert share.limit(512, beside_streams=True) == MIN_TOKENS
     assert share.is_due(0.0, beside_streams=True)
     share.measured(100, 1.0, 1.1)
 
     assert share.limit(512, beside_streams=True) == pytest.approx(100 * PIECE_S / 0.1, abs=1)
+    assert share.limit(512, beside_streams=False) == pytest.approx(100 * ALONE_S / 0.1, abs=1)
     assert not share.is_due(1.15, beside_streams=True)
     assert share.is_due(1.21, beside_streams=True)
     assert share.is_due(1.15, beside_streams=False)

@@ -124,7 +124,8 @@ async def test_what_a_file_says_of_its_pooling_is_what_is_done(start: Any, folde
     by_setting = await start(precise, tuning=Tuning(pooling="last"))
 
     made_for_it = await start(by_file)
-    assert await rows_of(made_for_it, embed(*TEXTS)) == await rows_of(by_setting, embed(*TEXTS))
+    rows, same = [await rows_of(engine, embed(*TEXTS)) for engine in (made_for_it, by_setting)]
+    assert all(likeness(row, other) > 0.99999 for row, other in zip(rows, same, strict=True))
     assert await text_of(by_setting, work("What is bodhi_asgi?"))
     with pytest.raises(CapabilityMissing, match="does not speak"):
         await text_of(made_for_it, work("What is bodhi_asgi?"))
