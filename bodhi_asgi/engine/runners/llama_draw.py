@@ -17,10 +17,12 @@ from bodhi_asgi.engine import sampler as steps
 from bodhi_asgi.engine.dry import Repetitions, repetitions
 from bodhi_asgi.engine.plan import Drawn
 from bodhi_asgi.engine.runners.llama_guide import Guide
+from bodhi_asgi.engine.runners.llama_think import ThinkingBudget
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.engine.runners.logprobs import logprobs
+from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import GenerateRequest
+from bodhi_asgi.messages import ChatPrompt, GenerateRequest
 
 Logits: TypeAlias = NDArray[np.float32]
 
@@ -124,6 +126,10 @@ def shapers_of(
         ends = (*vocabulary.end_tokens, *request.stop_tokens)
         if ends:
             yield NotYetEnding(ends, request.min_tokens)
+    thinking = vocabulary.family.thinking
+    if request.thinking_budget is not None and thinking is not None and isinstance(request.prompt, ChatPrompt):
+        thoughts = Thoughts(thinking, vocabulary.opening(prompt))
+        yield ThinkingBudget(vocabulary, thoughts, thinking.close, request.thinking_budget)
 
 
 def native_chain(request: GenerateRequest, vocabulary: LlamaVocabulary) -> Any:
