@@ -73,6 +73,11 @@ class Cells:
             self._evict()
         self.table.hold(sequence.slot, cells)
 
+    def take_back(self, sequence: Sequence) -> None:
+        """Give up the cells of a guess beyond what has come true."""
+        assert sequence.slot is not None
+        self.table.hold(sequence.slot, sequence.computed)
+
     def leave(self, sequence: Sequence) -> None:
         """Take a sequence's slot; what it has computed stays as cache if it is worth it and not there already."""
         assert sequence.slot is not None

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -18,6 +18,7 @@ from bodhi_asgi.engine import texts
 from bodhi_asgi.engine.adapters import adapter_set
 from bodhi_asgi.engine.cells import make_cells
 from bodhi_asgi.engine.constraints.workshop import Prepared, Workshop
+from bodhi_asgi.engine.drafts import Drafter, Sizes
 from bodhi_asgi.engine.errors import (
     CapabilityMissing,
     ContextLengthExceeded,
@@ -27,10 +28,10 @@ from bodhi_asgi.engine.errors import (
     WorkCancelled,
 )
 from bodhi_asgi.engine.pace import Pace
-from bodhi_asgi.engine.plan import StepPlan
+from bodhi_asgi.engine.plan import StepOutcome, StepPlan
 from bodhi_asgi.engine.pooled import PooledWorks
 from bodhi_asgi.engine.runner import Runner
-from bodhi_asgi.engine.scheduler import Scheduler
+from bodhi_asgi.engine.scheduler import NO_DRAFTS, Scheduler
 from bodhi_asgi.engine.self_test import self_test
 from bodhi_asgi.engine.share import Share
 from bodhi_asgi.engine.sizes import check_size
@@ -82,6 +83,8 @@ class EngineLoop:
         self._pooled: PooledWorks | None = None
         self._in_prefill: frozenset[str] = frozenset()
         self._pace = Pace()
+        self._drafter: Drafter | None = None
+        self._draft_sizes = Sizes(spec.speculation.tokens)
         self._share = Share(speaks=True)
         self._workshop = Workshop(spec, prepare=runner.prepare_guides, compile=runner.guide, done=self._leave)
         self._thread: threading.Thread | None = None
@@ -153,6 +156,7 @@ class EngineLoop:
         try:
             facts = self._runner.load(self._is_wanted)
             self_test(self._runner, self._spec, facts)
+            self._drafter = self._runner.drafter()
             self._scheduler = Scheduler(
                 self._runner.vocabulary,
                 cells=make_cells(self._spec, facts),
@@ -189,12 +193,19 @@ class EngineLoop:
             now_s = time.monotonic()
             self._send(scheduler.expire(now_s) + pooled.expire(now_s))
             self._send([Chunk(late.work.id, error=late.error) for late in self._workshop.expire(now_s)])
-            plan = scheduler.schedule(self._pace.prefill_limit)
+            plan = scheduler.schedule(self._pace.prefill_limit, self._drafts(scheduler))
             self._free_samplers(scheduler)
             if plan is not None:
                 self._step(scheduler, plan)
             if not pooled.is_idle:
                 self._pooled_step(pooled, beside_streams=not scheduler.is_idle)
+
+    def _drafts(self, scheduler: Scheduler) -> Mapping[int, Sequence[int]]:
+        """Guesses for the next step."""
+        if self._drafter is None:
+            return NO_DRAFTS
+        wanted = scheduler.wanted_drafts(self._draft_sizes)
+        return self._drafter.draft(wanted) if wanted else NO_DRAFTS
 
     def _step(self, scheduler: Scheduler, plan: StepPlan) -> None:
         self._in_prefill = scheduler.prefilling(plan)
@@ -203,6 +214,8 @@ class EngineLoop:
         self._pace.measured(plan, time.monotonic() - began)
         self._in_prefill = frozenset()
         self._moves += 1
+        for row in plan.rows if result.outcome is StepOutcome.DONE else ():
+            self._draft_sizes.learn(row.sampler, row.drafts, len(result.more.get(row.slot, ())))
         self._send(scheduler.apply(plan, result))
         self._free_samplers(scheduler)
 
@@ -311,6 +324,9 @@ class EngineLoop:
     def _free_samplers(self, scheduler: Scheduler) -> None:
         for number in scheduler.ended_samplers():
             self._runner.end(number)
+            self._draft_sizes.forget(number)
+            if self._drafter is not None:
+                self._drafter.forget(number)
 
     def _until_deadline(self, scheduler: Scheduler, pooled: PooledWorks) -> float | None:
         deadlines_s = (scheduler.next_deadline_s, pooled.next_deadline_s, self._workshop.next_deadline_s)

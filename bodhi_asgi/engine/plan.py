@@ -18,7 +18,8 @@ AdapterSet: TypeAlias = tuple[tuple[int, float], ...]
 class Row:
     """Tokens of one sequence: ``tokens`` go to positions ``position…`` of ``slot``.
 
-    With ``wants_token`` the last of them is followed by a new token, drawn by ``sampler``.
+    With ``wants_token`` the last of them is followed by a new token, drawn by ``sampler``. The last ``drafts`` of them
+    are a guess: then a token is drawn behind the one before the guess, and behind each that was guessed right.
     """
 
     slot: int
@@ -26,6 +27,12 @@ class Row:
     position: int
     tokens: tuple[int, ...]
     wants_token: bool
+    drafts: int = 0
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it has more than the one token that every answer needs in each step."""
+        return len(self.tokens) - self.drafts > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +73,8 @@ class StepPlan:
 
     @property
     def prefill_tokens(self) -> int:
-        """How many of them belong to rows of more than one token."""
-        return sum(len(row.tokens) for row in self.rows if len(row.tokens) > 1)
+        """How many of them belong to prompts."""
+        return sum(len(row.tokens) for row in self.rows if row.is_prompt)
 
 
 class StepOutcome(StrEnum):
@@ -98,7 +105,8 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What was drawn for each slot whose row wanted a token."""
+    """What was drawn for each slot whose row wanted a token, and ``more`` of it behind guesses that were right."""
 
     outcome: StepOutcome = StepOutcome.DONE
     drawn: dict[int, Drawn] = field(default_factory=dict)
+    more: dict[int, tuple[Drawn, ...]] = field(default_factory=dict)

@@ -6,6 +6,7 @@ Everything here is called from the engine's own thread, except :meth:`Runner.int
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from bodhi_asgi.engine.drafts import Drafter
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
@@ -102,6 +103,10 @@ class Runner(Protocol):
 
     def pool(self, plan: PooledPlan) -> PooledResult:
         """Carry out a plan of texts in batches. An exception means that the runner is broken for good."""
+        ...
+
+    def drafter(self) -> Drafter | None:
+        """What guesses the next tokens of sequences, if the model is set to have that."""
         ...
 
     def interrupt(self) -> None:

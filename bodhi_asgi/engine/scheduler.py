@@ -8,10 +8,13 @@ until shares are even. Everything that is added ends in exactly one final chunk.
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from bodhi_asgi.engine.adapters import Turns
 from bodhi_asgi.engine.cells import Cells
+from bodhi_asgi.engine.drafts import MOST_STREAMS, Sizes, Wanted
 from bodhi_asgi.engine.errors import (
     ContextLengthExceeded,
     DeadlineExceeded,
@@ -22,11 +25,12 @@ from bodhi_asgi.engine.errors import (
 from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.queue import FairQueue
 from bodhi_asgi.engine.runner import Vocabulary
-from bodhi_asgi.engine.sequence import Sequence
+from bodhi_asgi.engine.sequence import Sequence as Running
 from bodhi_asgi.engine.types import Chunk, EngineStats, Work
 from bodhi_asgi.errors import BodhiError
 
 RETRY_AFTER_S: Final = 1.0
+NO_DRAFTS: Final[Mapping[int, Sequence[int]]] = MappingProxyType({})
 
 
 class Scheduler:
@@ -47,12 +51,12 @@ class Scheduler:
         self._n_batch = n_batch
         self._queue_limit = queue_limit
         self._queue_limit_per_owner = queue_limit_per_owner
-        self._queue: FairQueue[Sequence] = FairQueue()
+        self._queue: FairQueue[Running] = FairQueue()
         self._cells = cells
         self._slots = cells.table
-        self._running: list[Sequence] = []  # who was let in first stands first, whenever he came
-        self._parked: list[Sequence] = []  # paused, and without slot and cells, because others needed them
-        self._sequences: dict[str, Sequence] = {}
+        self._running: list[Running] = []  # who was let in first stands first, whenever he came
+        self._parked: list[Running] = []  # paused, and without slot and cells, because others needed them
+        self._sequences: dict[str, Running] = {}
         self._turns = Turns()
         self._next_number = 0
         self._ended: list[int] = []
@@ -63,10 +67,10 @@ class Scheduler:
 
     def add(
         self, work: Work, tokens: list[int], deadline_at_s: float | None = None, adapters: AdapterSet = ()
-    ) -> Sequence:
+    ) -> Running:
         """Stand in line. A request that finds a free slot is never refused. Raises EngineBusy."""
         self._refuse_when_full(work.owner)
-        sequence = Sequence(self._next_number, work, tokens, deadline_at_s, adapters)
+        sequence = Running(self._next_number, work, tokens, deadline_at_s, adapters)
         self._queue.put(work.owner, sequence)
         self._next_number += 1
         self._sequences[work.id] = sequence
@@ -91,7 +95,7 @@ class Scheduler:
             position=waiting + 1,
         )
 
-    def refuse(self, sequence: Sequence, error: BodhiError) -> list[Chunk]:
+    def refuse(self, sequence: Running, error: BodhiError) -> list[Chunk]:
         """End a sequence that was added and cannot begin; it has no sampler."""
         chunk = self._fail(sequence, error)
         self._ended.remove(sequence.number)
@@ -99,7 +103,7 @@ class Scheduler:
 
     def prefilling(self, plan: StepPlan) -> frozenset[str]:
         """The requests whose prompts a plan computes: what is worth interrupting when they are cancelled."""
-        numbers = {row.sampler for row in plan.rows if len(row.tokens) > 1}
+        numbers = {row.sampler for row in plan.rows if row.is_prompt}
         return frozenset(sequence.work.id for sequence in self._running if sequence.number in numbers)
 
     def cancel(self, work_id: str) -> list[Chunk]:
@@ -130,17 +134,30 @@ class Scheduler:
         reason = error or EngineStopped("the engine is stopping")
         return [self._fail(sequence, reason) for sequence in tuple(self._sequences.values())]
 
-    def schedule(self, prefill_limit: int) -> StepPlan | None:
+    def wanted_drafts(self, sizes: Sizes) -> list[Wanted]:
+        """Who would take a guess of his next tokens; nobody when steps are full without."""
+        awaited = [sequence for sequence in self._running if sequence.wants_token]
+        if not 0 < len(awaited) <= MOST_STREAMS:
+            return []
+        most = self._n_batch // len(awaited) - 1
+        wanted = (
+            Wanted(one.number, one.tokens, min(most, sizes.of(one.number), one.most_drafts(self._n_ctx)))
+            for one in awaited
+        )
+        return [one for one in wanted if one.most > 0]
+
+    def schedule(self, prefill_limit: int, drafts: Mapping[int, Sequence[int]] = NO_DRAFTS) -> StepPlan | None:
         """The next step, or None when there is nothing to compute.
 
-        ``prefill_limit`` bounds the tokens of prompts in a step in which others wait for their next token.
+        ``prefill_limit`` bounds the tokens of prompts in a step in which others wait for their next token. ``drafts``
+        are guesses of what sequences say next, by their number.
         """
         for _ in range(2):  # who had to give way in the first round may be let in again in the second
             self._let_in()
             for adapters in self._turns.order(
                 sequence.adapters for sequence in self._running if not sequence.is_paused
             ):
-                rows = self._rows(adapters, prefill_limit)
+                rows = self._rows(adapters, prefill_limit, drafts)
                 if rows:
                     self._turns.served(adapters)
                     return StepPlan(tuple(rows), self._cells.edits(), adapters)
@@ -155,15 +172,15 @@ class Scheduler:
             return []
         self._steps += 1
         by_slot = {sequence.slot: sequence for sequence in self._running}
-        chunks = []
+        chunks: list[Chunk] = []
         for row in plan.rows:
             sequence = by_slot.get(row.slot)
             if sequence is None or sequence.number != row.sampler:
                 continue
-            sequence.computed += len(row.tokens)
+            sequence.computed += len(row.tokens) - row.drafts
             if row.wants_token:
-                chunks.append(self._accept(sequence, result.drawn[row.slot]))
-        return [chunk for chunk in chunks if chunk is not None]
+                chunks += self._accept_all(sequence, row, (result.drawn[row.slot], *result.more.get(row.slot, ())))
+        return chunks
 
     def ended_samplers(self) -> list[int]:
         """Samplers of sequences that have ended since the last call."""
@@ -209,26 +226,26 @@ class Scheduler:
             self._cells.enter(sequence)
             self._running.append(sequence)
 
-    def _rows(self, adapters: AdapterSet, prefill_limit: int) -> list[Row]:
+    def _rows(self, adapters: AdapterSet, prefill_limit: int, drafts: Mapping[int, Sequence[int]]) -> list[Row]:
         """One step of the sequences with these adapters: the others wait for the next one."""
-        rows = self._decode_rows(adapters)
-        budget = self._n_batch - len(rows)
+        rows = self._decode_rows(adapters, drafts)
+        budget = self._n_batch - sum(len(row.tokens) for row in rows)
         is_awaited = bool(rows) or any(sequence.wants_token for sequence in self._running)
         rows += self._prefill_rows(adapters, min(budget, prefill_limit) if is_awaited else budget)
         # Room is made at the cost of others, who may have had their row already, and may even be back by now.
         latest = {row.sampler: row for row in rows}
         return [row for sequence in self._running if (row := latest.get(sequence.number)) and sequence.is_next(row)]
 
-    def _decode_rows(self, adapters: AdapterSet) -> list[Row]:
+    def _decode_rows(self, adapters: AdapterSet, drafts: Mapping[int, Sequence[int]]) -> list[Row]:
         return [
-            self._hold_row(sequence, 1)
+            self._hold_row(sequence, 1, drafts.get(sequence.number, ()))
             for sequence in tuple(self._running)
             if sequence.wants_token and sequence.adapters == adapters and self._make_room(sequence, 1)
         ]
 
     def _prefill_rows(self, adapters: AdapterSet, budget: int) -> list[Row]:
         rows: list[Row] = []
-        ahead: dict[int, Sequence] = {}
+        ahead: dict[int, Running] = {}
         for sequence in tuple(self._running):
             if sequence.slot is None or sequence.is_paused or sequence.adapters != adapters:
                 continue
@@ -256,7 +273,7 @@ class Scheduler:
             elif not self._take_from_who_has_most(held, held[owner] + 2):
                 return None
 
-    def _fits(self, following: Sequence) -> bool:
+    def _fits(self, following: Running) -> bool:
         """Whether there is room without taking cells from those who run; alone, everything fits."""
         if not self._slots.has_free_slot:
             return False
@@ -275,11 +292,12 @@ class Scheduler:
         self._queue.return_to_line(owner, youngest)
         return True
 
-    def _hold_row(self, sequence: Sequence, size: int) -> Row:
-        self._cells.extend(sequence, size)
-        return sequence.row(size)
+    def _hold_row(self, sequence: Running, size: int, drafts: Sequence[int] = ()) -> Row:
+        guess = tuple(drafts[: max(0, self._cells.available - size)])  # nobody gives way for a guess
+        self._cells.extend(sequence, size + len(guess))
+        return sequence.row(size, guess)
 
-    def _make_room(self, sequence: Sequence, cells: int) -> bool:
+    def _make_room(self, sequence: Running, cells: int) -> bool:
         """Take cells from the youngest until ``sequence`` can have its own; False when it had to give way itself."""
         while self._cells.available < cells:
             paused = [other for other in self._running if other.is_paused]
@@ -292,12 +310,12 @@ class Scheduler:
                 return False
         return True
 
-    def _preempt(self, sequence: Sequence) -> None:
+    def _preempt(self, sequence: Running) -> None:
         """Give cells and slot back and wait again; what was generated stays and is computed anew."""
         self._release(sequence)
         self._queue.put_back(sequence.work.owner, sequence)
 
-    def _park(self, sequence: Sequence) -> None:
+    def _park(self, sequence: Running) -> None:
         """Let a paused sequence wait without a place until its reader goes on."""
         self._release(sequence)
         self._parked.append(sequence)
@@ -314,17 +332,31 @@ class Scheduler:
 
     # -- endings
 
-    def _accept(self, sequence: Sequence, drawn: Drawn) -> Chunk | None:
+    def _accept_all(self, sequence: Running, row: Row, drawn: tuple[Drawn, ...]) -> list[Chunk]:
+        """Take what was drawn: behind a guess that was right the cells are there already."""
+        chunks = []
+        for place, one in enumerate(drawn):
+            sequence.computed += place > 0
+            chunk = self._accept(sequence, one)
+            if chunk is not None:
+                chunks.append(chunk)
+                if chunk.is_final:
+                    return chunks
+        if row.drafts:
+            self._cells.take_back(sequence)
+        return chunks
+
+    def _accept(self, sequence: Running, drawn: Drawn) -> Chunk | None:
         chunk = sequence.accept(drawn, self._vocabulary, self._n_ctx)
         if chunk is not None and chunk.is_final:
             self._end(sequence)
         return chunk
 
-    def _fail(self, sequence: Sequence, error: BodhiError) -> Chunk:
+    def _fail(self, sequence: Running, error: BodhiError) -> Chunk:
         self._end(sequence)
         return Chunk(sequence.work.id, error=error)
 
-    def _end(self, sequence: Sequence) -> None:
+    def _end(self, sequence: Running) -> None:
         del self._sequences[sequence.work.id]
         self._ended.append(sequence.number)
         self._prompt_tokens += sequence.prompt_tokens
@@ -337,6 +369,6 @@ class Scheduler:
         else:
             self._release(sequence)
 
-    def _release(self, sequence: Sequence) -> None:
+    def _release(self, sequence: Running) -> None:
         self._running.remove(sequence)
         self._cells.leave(sequence)

@@ -74,13 +74,18 @@ class Sequence:
         """How many pending tokens to compute, given room for ``size``: an image that is one piece is not cut."""
         return fitting(self.tokens, self.computed, size)
 
-    def row(self, size: int) -> Row:
-        """The next ``size`` pending tokens as a row of a plan."""
+    def row(self, size: int, drafts: tuple[int, ...] = ()) -> Row:
+        """The next ``size`` pending tokens as a row of a plan, with a guess of what follows them."""
         assert self.slot is not None
         end = self.computed + size
-        return Row(
-            self.slot, self.number, self.computed, tuple(self.tokens[self.computed : end]), end == len(self.tokens)
-        )
+        tokens = (*self.tokens[self.computed : end], *drafts)
+        return Row(self.slot, self.number, self.computed, tokens, end == len(self.tokens), len(drafts))
+
+    def most_drafts(self, n_ctx: int) -> int:
+        """How many tokens a guess may have that could all be told."""
+        room = n_ctx - len(self.tokens) - 1
+        limit = self.work.request.max_tokens
+        return max(0, room if limit is None else min(room, limit - self.generated - 1))
 
     def is_next(self, row: Row) -> bool:
         """Whether the row, planned for this sequence, still begins where the sequence stands."""

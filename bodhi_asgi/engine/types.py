@@ -56,6 +56,21 @@ class Tuning:
     pooling: Literal["model", "mean", "cls", "last"] = "model"
 
 
+SpeculationKind: TypeAlias = Literal["none", "lookup", "model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Speculation:
+    """How next tokens are guessed: not, by looking up what the sequence said before, or by a smaller model at ``path``.
+
+    A guess has at most ``tokens``.
+    """
+
+    kind: SpeculationKind = "none"
+    tokens: int = 8
+    path: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterSpec:
     """A LoRA adapter of a model: ``scale`` is how strongly it applies to requests that say nothing; 0 is not at all."""
@@ -93,6 +108,7 @@ class ModelSpec:
     tuning: Tuning = Tuning()
     adapters: tuple[AdapterSpec, ...] = ()
     projector: str = ""
+    speculation: Speculation = Speculation()
 
 
 @dataclass(frozen=True, slots=True)

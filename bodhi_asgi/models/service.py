@@ -8,13 +8,13 @@ from typing import Final
 from bodhi_asgi.cache.types import Cache
 from bodhi_asgi.caller import Caller, ModelForbidden, Scope
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
-from bodhi_asgi.engine.types import AdapterSpec, ModelSpec, RunnerName, Tuning
+from bodhi_asgi.engine.types import AdapterSpec, ModelSpec, RunnerName, Speculation, SpeculationKind, Tuning
 from bodhi_asgi.messages import ModelCard, ModelSource
 from bodhi_asgi.models.errors import ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.files import locate
 from bodhi_asgi.settings.adapters import AdapterSettings
 from bodhi_asgi.settings.sections import EngineSettings
-from bodhi_asgi.settings.tuning import ModelSettings, adapters_of, path_of, projector_of, tuned
+from bodhi_asgi.settings.tuning import ModelSettings, adapters_of, draft_of, path_of, projector_of, tuned
 
 DEMO: Final = "demo"
 
@@ -33,6 +33,7 @@ class ModelService:
         self._engines = {name: tuned(engine, entry) for name, entry in models.items()}
         self._adapters = {name: adapters_of(entry) for name, entry in models.items()}
         self._projectors = {name: projector_of(entry) for name, entry in models.items()}
+        self._drafts = {name: draft_of(entry) for name, entry in models.items()}
         if demo:
             self._references.setdefault(DEMO, str(DEMO_MODEL_PATH))
             self._engines.setdefault(DEMO, engine)
@@ -66,10 +67,15 @@ class ModelService:
             return spec_of(name, reference, engine)
         path = await asyncio.to_thread(locate, name, reference)
         adapters = await asyncio.to_thread(_located, name, self._adapters.get(name, {}))
-        projector = self._projectors.get(name)
-        if projector is not None:
-            projector = str(await asyncio.to_thread(locate, f"{name}', its projector", projector))
-        return replace(spec_of(name, str(path), engine), adapters=adapters, projector=projector or "")
+        projector = await asyncio.to_thread(_beside, name, "projector", self._projectors.get(name))
+        draft = await asyncio.to_thread(_beside, name, "draft model", self._drafts.get(name))
+        kind: SpeculationKind = "model" if draft else engine.speculation
+        return replace(
+            spec_of(name, str(path), engine),
+            adapters=adapters,
+            projector=projector,
+            speculation=Speculation(kind, engine.draft_tokens, draft),
+        )
 
     async def _card(self, caller: Caller, name: str) -> ModelCard:
         reference = self._references[name]
@@ -96,6 +102,7 @@ def spec_of(name: str, path: str, engine: EngineSettings) -> ModelSpec:
         n_gpu_layers=engine.n_gpu_layers,
         memory_bytes=engine.memory_bytes,
         keep_alive_s=engine.keep_alive_s,
+        speculation=Speculation(engine.speculation, engine.draft_tokens),
         prefix_sharing="owner" if engine.prefix_sharing == "caller" else engine.prefix_sharing,
         tuning=Tuning(
             n_ubatch=engine.n_ubatch,
@@ -114,6 +121,11 @@ def spec_of(name: str, path: str, engine: EngineSettings) -> ModelSpec:
             pooling=engine.pooling,
         ),
     )
+
+
+def _beside(name: str, what: str, reference: str | None) -> str:
+    """Where a file is that goes with a model; empty when there is none."""
+    return "" if reference is None else str(locate(f"{name}', its {what}", reference))
 
 
 def _located(name: str, adapters: Mapping[str, AdapterSettings]) -> tuple[AdapterSpec, ...]:

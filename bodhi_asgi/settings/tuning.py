@@ -104,6 +104,15 @@ class ModelTuning(Section):
         Field(description="How vectors of tokens become one of the text; model takes what the file says, or nothing."),
     ] = "model"
 
+    speculation: Annotated[
+        Literal["none", "lookup"],
+        Field(
+            description="Guess next tokens and compute them in one step: lookup takes what an answer repeats of its "
+            "prompt. Answers stay the same; a model with a draft model guesses by that."
+        ),
+    ] = "none"
+    draft_tokens: Annotated[int, Field(ge=1, le=32, description="Most tokens of a guess.")] = 8
+
     @field_validator("tensor_split", mode="before")
     @classmethod
     def _read_shares(cls, value: object) -> object:
@@ -124,10 +133,15 @@ class ModelSettings(ModelTuning):
         Field(description="The projector by which the model reads images: a GGUF file, named as path is."),
     ] = None
 
-    @field_validator("mmproj", mode="before")
+    draft: Annotated[
+        str | None,
+        Field(description="A smaller model of the same vocabulary that guesses next tokens: a file, named as path is."),
+    ] = None
+
+    @field_validator("mmproj", "draft", mode="before")
     @classmethod
-    def _check_mmproj(cls, value: object) -> object:
-        return value if value is None else checks.file_reference(str(value), "the projector")
+    def _check_file(cls, value: object) -> object:
+        return value if value is None else checks.file_reference(str(value), "it")
 
     @field_validator("adapters", mode="before")
     @classmethod
@@ -145,7 +159,7 @@ class ModelSettings(ModelTuning):
         return {name: getattr(self, name) for name in ModelTuning.model_fields if name in self.model_fields_set}
 
     def __str__(self) -> str:
-        files = {"adapters": self.adapters, "mmproj": self.mmproj}
+        files = {"adapters": self.adapters, "mmproj": self.mmproj, "draft": self.draft}
         said = {**self.changes, **{name: value for name, value in files.items() if value}}
         return " ".join([self.path, *(f"{name}={checks.shown(value)}" for name, value in said.items())])
 
@@ -175,6 +189,11 @@ def adapters_of(entry: str | ModelSettings) -> Mapping[str, AdapterSettings]:
 def projector_of(entry: str | ModelSettings) -> str | None:
     """Where the model's projector is."""
     return entry.mmproj if isinstance(entry, ModelSettings) else None
+
+
+def draft_of(entry: str | ModelSettings) -> str | None:
+    """Where the model's draft model is."""
+    return entry.draft if isinstance(entry, ModelSettings) else None
 
 
 def tuned(settings: T, entry: str | ModelSettings) -> T:

@@ -17,11 +17,12 @@ def rewrite(
     tensor: Callable[[gguf.ReaderTensor], NDArray[np.float32]] | None = None,
     more: Mapping[str, NDArray[np.float32]] | None = None,
     said: Mapping[str, int | bool] | None = None,
+    but: Callable[[str], bool] = lambda _: False,
 ) -> Path:
     """Copy a model, putting each value under ``keys`` through its function; None leaves the key out.
 
     ``tensor`` gives a tensor's new values; without it all are copied as they are. ``more`` tensors are
-    added, and ``said`` is said of it besides.
+    added, those whose name ``but`` is true for are left out, and ``said`` is said of it besides.
     """
     reader = gguf.GGUFReader(str(source))
     writer = gguf.GGUFWriter(str(target), "llama")
@@ -37,6 +38,8 @@ def rewrite(
     for name, fact in (said or {}).items():
         (writer.add_bool if isinstance(fact, bool) else writer.add_uint32)(name, fact)
     for one in reader.tensors:
+        if but(one.name):
+            continue
         if tensor is None:
             writer.add_tensor(one.name, one.data, raw_dtype=one.tensor_type)
         else:

@@ -8,7 +8,7 @@ from bodhi_asgi.cache.memory import MemoryCache
 from bodhi_asgi.caller import Caller
 from bodhi_asgi.clock import StillClock
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
-from bodhi_asgi.engine.types import AdapterSpec
+from bodhi_asgi.engine.types import AdapterSpec, Speculation
 from bodhi_asgi.errors import ConfigurationInvalid
 from bodhi_asgi.models.errors import ModelFileMissing
 from bodhi_asgi.models.service import ModelService
@@ -66,3 +66,25 @@ def test_what_is_wrong_is_refused_in_one_sentence(adapters: Any, reason: str) ->
     with pytest.raises(ConfigurationInvalid, match=reason) as refused:
         config(adapters)
     assert refused.value.param == "models.small.adapters"
+
+
+async def test_a_projector_and_a_draft_model_reach_the_engine_with_their_whole_paths() -> None:
+    cache = MemoryCache(max_entries=10, ttl_s=60, clock=StillClock())
+    made = BodhiServerConfig(
+        models={"a": {"path": PATH, "mmproj": PATH, "draft": PATH, "draft_tokens": 5}, "b": PATH},
+        engine={"speculation": "lookup"},
+    )
+    models = ModelService(models=made.models, demo=False, engine=made.engine, cache=cache)
+    spec = await models.resolve(Caller.host(), "a")
+    assert (spec.projector, spec.speculation) == (PATH, Speculation("model", 5, PATH))
+    spec = await models.resolve(Caller.host(), "b")
+    assert (spec.projector, spec.speculation) == ("", Speculation("lookup", 8))
+
+
+async def test_a_file_beside_a_model_that_is_missing_is_told_with_what_it_was_for() -> None:
+    cache = MemoryCache(max_entries=10, ttl_s=60, clock=StillClock())
+    for key, what in (("mmproj", "its projector"), ("draft", "its draft model")):
+        made = BodhiServerConfig(models={"a": {"path": PATH, key: "/nowhere.gguf"}})
+        models = ModelService(models=made.models, demo=False, engine=made.engine, cache=cache)
+        with pytest.raises(ModelFileMissing, match=f"'a', {what}"):
+            await models.resolve(Caller.host(), "a")

@@ -37,7 +37,9 @@ def needed_bytes(spec: ModelSpec) -> int:
     if spec.runner != "llama" or spec.n_gpu_layers:
         return 0
     beside = [spec.projector, *(adapter.path for adapter in spec.adapters)]
-    return model_memory(Path(spec.path), spec.n_ctx).total_bytes + sum(map(_file_bytes, filter(None, beside)))
+    total = model_memory(Path(spec.path), spec.n_ctx).total_bytes + sum(map(_file_bytes, filter(None, beside)))
+    draft = spec.speculation.path
+    return total + (model_memory(Path(draft), spec.n_ctx).total_bytes if draft else 0)
 
 
 def _file_bytes(path: str) -> int:

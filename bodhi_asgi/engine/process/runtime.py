@@ -111,7 +111,7 @@ def _enter(directory: Path) -> os.stat_result:
 
 def spec_key(spec: ModelSpec) -> str:
     """Names the spec and the state of its files, so that a replaced file is loaded by a new engine."""
-    others = (spec.projector, *(adapter.path for adapter in spec.adapters))
+    others = (spec.projector, spec.speculation.path, *(adapter.path for adapter in spec.adapters))
     files = [_state(path) for path in (spec.path, *filter(None, others))]
     return hashlib.sha256(orjson.dumps([spec, files])).hexdigest()[:_NAME_LENGTH]
 

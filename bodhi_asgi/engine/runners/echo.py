@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bodhi_asgi.engine.drafts import PromptLookup
 from bodhi_asgi.engine.errors import ConstraintInvalid, ImagesUnsupported, PromptInvalid
 from bodhi_asgi.engine.families.table import GENERIC
 from bodhi_asgi.engine.families.types import Family
@@ -159,7 +160,11 @@ class EchoRunner:
             self._edit(edit)
         if self._cells_used + plan.tokens > self._n_ctx:
             return StepResult(StepOutcome.NO_CELLS)
-        return StepResult(drawn={row.slot: self._drawn(row) for row in plan.rows if self._compute(row)})
+        drawn = {row.slot: self._drawn_behind(row) for row in plan.rows if self._compute(row)}
+        return StepResult(
+            drawn={slot: first for slot, (first, *_) in drawn.items()},
+            more={slot: tuple(more) for slot, (_, *more) in drawn.items() if more},
+        )
 
     def pool(self, plan: PooledPlan) -> PooledResult:
         if not plan.continues:
@@ -172,6 +177,9 @@ class EchoRunner:
             if passage.is_last:
                 vectors[passage.slot] = self._pooled(self._texts.pop(passage.slot), passage, ranks=plan.ranks)
         return PooledResult(vectors=vectors)
+
+    def drafter(self) -> PromptLookup | None:
+        return None if self._spec.speculation.kind == "none" else PromptLookup()
 
     def interrupt(self) -> None:
         """A step is over before anybody could interrupt it."""
@@ -201,6 +209,19 @@ class EchoRunner:
                 for cell in given:
                     cell.holders += 1
                 self._cells[target] = given
+
+    def _drawn_behind(self, row: Row) -> list[Drawn]:
+        """What follows the row, and each token of its guess that is right."""
+        cells = self._cells[row.slot]
+        guess = cells[len(cells) - row.drafts :]
+        del cells[len(cells) - row.drafts :]
+        drawn = [self._drawn(row)]
+        for place, cell in enumerate(guess):
+            if drawn[-1].token == cell.token and len(drawn) == place + 1 and cell.token != END:
+                cells.append(cell)
+                drawn.append(self._drawn(row))
+        cells.extend(guess[len(drawn) - 1 :])
+        return drawn
 
     def _pooled(self, text: list[int], passage: Passage, *, ranks: bool) -> bytes:
         """How many words of the query the document has; or how often each of some sorts of words stands in a text."""

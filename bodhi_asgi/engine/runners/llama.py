@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, Final
 import llama_cpp
 
 from bodhi_asgi.engine.constraints.matcher import GrammarCompiler, Matcher
+from bodhi_asgi.engine.drafts import Drafter, PromptLookup
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.images import has_image
 from bodhi_asgi.engine.memory import context_tokens, model_memory
-from bodhi_asgi.engine.plan import Clear, Copy, Edit, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import Clear, Copy, Drawn, Edit, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners import llama_tuning
 from bodhi_asgi.engine.runners.llama_adapters import LlamaAdapters
 from bodhi_asgi.engine.runners.llama_batch import Batch
+from bodhi_asgi.engine.runners.llama_drafter import LlamaDrafter, takes_back
 from bodhi_asgi.engine.runners.llama_draw import Drawer
 from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, answer_grammar_of, make_tokenizer
 from bodhi_asgi.engine.runners.llama_pooled import PooledContext
@@ -69,6 +71,7 @@ class LlamaRunner:
         self._pooled: PooledContext | None = None
         self._images: LlamaImages | None = None
         self._lead: ImageLead | None = None
+        self._drafter: LlamaDrafter | None = None
 
     @property
     def vocabulary(self) -> LlamaVocabulary:
@@ -151,7 +154,11 @@ class LlamaRunner:
         # After the step and not before it: an interrupt that comes a moment early is meant for the step that follows.
         self._is_interrupted = False
         if code == DECODED:
-            return StepResult(drawn={slot: self._drawers[sampler].draw(index) for slot, sampler, index in outputs})
+            drawn = {row.slot: self._draw(row, first) for row, first in outputs}
+            return StepResult(
+                drawn={slot: first for slot, (first, *_) in drawn.items()},
+                more={slot: tuple(more) for slot, (_, *more) in drawn.items() if more},
+            )
         # Some of the batch may have been computed: take every row back to where it was.
         for row in plan.rows:
             llama_cpp.llama_memory_seq_rm(self._memory, row.slot, row.position, -1)
@@ -161,11 +168,25 @@ class LlamaRunner:
             return StepResult(StepOutcome.NO_CELLS)
         raise RuntimeError(f"llama_decode failed with {code}: {_reason()}")
 
+    def _draw(self, row: Row, first: int) -> list[Drawn]:
+        """What follows the row's last token before its guess, and each token of the guess that was drawn indeed."""
+        drawer = self._drawers[row.sampler]
+        drawn = [drawer.draw(first)]
+        for place, guess in enumerate(row.tokens[len(row.tokens) - row.drafts :]):
+            last = drawn[-1]
+            if last.error is not None or last.is_last or last.token != guess or self.vocabulary.ends(guess):
+                break
+            drawn.append(drawer.draw(first + 1 + place))
+        return drawn
+
     def pool(self, plan: PooledPlan) -> PooledResult:
         assert self._pooled is not None, "the model is not loaded"
         result = self._pooled.run(plan)
         self._is_interrupted = False
         return result
+
+    def drafter(self) -> Drafter | None:
+        return PromptLookup() if self._spec.speculation.kind == "lookup" else self._drafter
 
     def interrupt(self) -> None:
         self._is_interrupted = True
@@ -177,6 +198,8 @@ class LlamaRunner:
         self._grammars = None
         if self._pooled is not None:
             self._pooled.close()
+        if self._drafter is not None:
+            self._drafter.free()
         self._close_context()
         self._adapters.free()
         if self._images is not None:
@@ -184,6 +207,19 @@ class LlamaRunner:
         if self._model:
             llama_cpp.llama_model_free(self._model)
         self._model = self._vocabulary = self._pooled = None
+
+    def _load_drafter(self, n_ctx: int) -> None:
+        name = self._spec.name
+        if not takes_back(self._model):
+            raise ModelLoadFailed(
+                f"the model '{name}' is a recurrent one, which cannot take guesses back; set speculation to 'none'",
+                model=name,
+            )
+        if self._spec.speculation.kind == "model":
+            self._drafter = LlamaDrafter(self._spec)
+            threads = thread_count(self._spec.threads)
+            abort = self._abort_callback
+            self._drafter.load(self._model, n_ctx=n_ctx, threads=threads, abort=abort, reason=_reason)
 
     def _load_images(self) -> None:
         # A library of its own, which only models with a projector need.
@@ -231,6 +267,8 @@ class LlamaRunner:
         )
         if self._images is not None:
             self._lead = self._images.lead(self._context, self._batch)
+        if self._spec.speculation.kind != "none" and pooled.speaks:
+            self._load_drafter(n_ctx)
         if not pooled.speaks:
             self._close_context()
         return ModelFacts(

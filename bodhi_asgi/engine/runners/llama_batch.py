@@ -32,14 +32,15 @@ class Batch:
         self.native.seq_id = ctypes.cast(self._slots, ctypes.POINTER(pointer))
         self.native.logits = self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
 
-    def fill(self, plan: StepPlan) -> list[tuple[int, int, int]]:
-        """Lay out the rows; returns ``(slot, sampler, index of its logits)`` of those that want a token."""
+    def fill(self, plan: StepPlan) -> list[tuple[Row, int]]:
+        """Lay out the rows; returns those that want a token, each with the index of its first logits."""
         outputs = []
         self._logits[:] = 0
         for row, end in zip(plan.rows, self._lay(plan.rows), strict=True):
             if row.wants_token:
-                self._logits[end - 1] = 1
-                outputs.append((row.slot, row.sampler, end - 1))
+                first = end - 1 - row.drafts
+                self._logits[first:end] = 1
+                outputs.append((row, first))
         return outputs
 
     def fill_whole(self, plan: PooledPlan) -> list[int]:
