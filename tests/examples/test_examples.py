@@ -1,12 +1,14 @@
 """Each example runs as its own docstring says, in a process of its own, and a person's request gets an answer."""
 
 import asyncio
+import json
 import os
 import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -50,7 +52,7 @@ async def running(app: str, environment: dict[str, str]) -> AsyncIterator[httpx2
 
 
 def test_every_example_has_its_test() -> None:
-    tested = {"django_composition", "fastapi_app", "no_http", "starlette_app", "structured_output"}
+    tested = {"django_composition", "fastapi_app", "host_tools", "no_http", "starlette_app", "structured_output"}
     assert {path.stem for path in EXAMPLES} == tested
 
 
@@ -80,6 +82,26 @@ async def test_django_view_and_mounted_server_stand_side_by_side(environment: di
         assert answer.text.strip()
         assert (await client.get("/bodhi/ping")).status_code == 200
         assert (await client.get("/bodhi/v1/models")).status_code == 401
+
+
+async def events(client: httpx2.AsyncClient, path: str, **params: str) -> list[dict[str, Any]]:
+    answer = await client.get(path, params=params)
+    return [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data: ")]
+
+
+async def test_host_tools_are_used_and_the_one_that_matters_waits_for_a_person(environment: dict[str, str]) -> None:
+    async with running("examples.host_tools:app", environment) as client:
+        told = await events(client, "/ask", q="What is the weather in Paris?")
+        assert told[-1]["text"] == "It is sunny in Paris, with 21 degrees."
+
+        for answer, code in (("yes", "tool_returned"), ("no", "tool_failed")):
+            paused = (await events(client, "/ask", q="What is 12 plus 30?"))[-1]
+            assert paused["outcome"] == "approval_needed"
+            assert paused["pending"][0]["arguments"] == {"a": 12, "b": 30}
+            done = await events(client, "/decide", state_id=paused["state_id"], approve=answer)
+            assert code in [event["kind"] for event in done]
+            assert done[-1]["outcome"] == "finished"
+        assert (await client.get("/decide", params={"state_id": paused["state_id"]})).status_code == 404
 
 
 async def test_an_answer_is_an_object_in_openais_own_client(environment: dict[str, str], tmp_path: Path) -> None:
