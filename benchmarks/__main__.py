@@ -10,6 +10,7 @@ COMPARISONS: Final = (
     "engine_load",
     "shared_prefix",
     "embeddings",
+    "constraints",
     "loop_lag",
     "engine_process",
     "sse_thousand",

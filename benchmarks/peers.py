@@ -24,7 +24,16 @@ from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.ids import new_id
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role, Sampling
+from bodhi_asgi.messages import (
+    ChatPrompt,
+    Constraint,
+    ConstraintKind,
+    GenerateRequest,
+    Message,
+    Role,
+    Sampling,
+)
+from bodhi_asgi.types import JSONObject
 
 START_TIMEOUT_S: Final = 120.0
 LLAMA_SERVER: Final = "llama-server"
@@ -60,8 +69,8 @@ class Task:
 class Peer(Protocol):
     """A contender that has been started."""
 
-    async def ask(self, text: str, max_tokens: int) -> Streamed:
-        """One greedy streamed answer to a message."""
+    async def ask(self, text: str, max_tokens: int, schema: JSONObject | None = None) -> Streamed:
+        """One greedy streamed answer to a message, held to a JSON schema if there is one."""
         ...
 
 
@@ -74,9 +83,12 @@ class HttpPeer:
     process: "Launched"
     headers: dict[str, str] = field(default_factory=dict)
 
-    async def ask(self, text: str, max_tokens: int) -> Streamed:
+    async def ask(self, text: str, max_tokens: int, schema: JSONObject | None = None) -> Streamed:
         message = {"role": "user", "content": text}
         body = {"model": self.model, "messages": [message], "max_tokens": max_tokens, "temperature": 0}
+        if schema is not None:
+            form = {"name": "form", "schema": schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         return await stream_chat(self.port, body, self.headers)
 
 
@@ -86,9 +98,10 @@ class EnginePeer:
 
     engine: Engine
 
-    async def ask(self, text: str, max_tokens: int) -> Streamed:
+    async def ask(self, text: str, max_tokens: int, schema: JSONObject | None = None) -> Streamed:
         prompt = ChatPrompt((Message(Role.USER, text),))
-        request = GenerateRequest("m", prompt, Sampling(temperature=0.0), max_tokens=max_tokens)
+        form = None if schema is None else Constraint(ConstraintKind.JSON_SCHEMA, json.dumps(schema))
+        request = GenerateRequest("m", prompt, Sampling(temperature=0.0), max_tokens=max_tokens, constraint=form)
         streamed = Streamed(time.perf_counter())
         async for delta in self.engine.submit(Work(new_id(), request)):
             now = time.perf_counter()

@@ -56,7 +56,8 @@ class Matcher:
         """All tokens that may come next, in order; at least one. Raises ConstraintFailed."""
         mask = np.frombuffer(self._native.compute_bitmask(), np.uint8)
         self._refuse_failure()
-        tokens = np.flatnonzero(np.unpackbits(mask, count=self._n_vocab, bitorder="little"))
+        # As truth values, whose search is several times faster than that of numbers.
+        tokens = np.flatnonzero(np.unpackbits(mask, count=self._n_vocab, bitorder="little").view(np.bool_))
         if not len(tokens):
             raise self._failed("no token of this model can go on from here")
         return tokens

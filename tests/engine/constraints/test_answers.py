@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import ConstraintFailed, ConstraintInvalid
 from bodhi_asgi.engine.types import Engine
 from bodhi_asgi.messages import Constraint, ConstraintKind, FinishReason, Sampling
+from tests.engine.constraints.hostile import HARD, REFUSED
 from tests.engine.support import LLAMA, becomes_idle, deltas_of, text_of, work
 
 ASK = "What is bodhi_asgi?"
@@ -101,6 +102,20 @@ async def test_what_cannot_be_enforced_is_refused_by_name(engine: Engine) -> Non
     assert refused.value.param == "response_format"
     assert refused.value.status == 400
     assert await text_of(engine, work(ASK))
+
+
+async def test_nothing_that_a_client_sends_ends_or_stalls_the_engine(engine: Engine) -> None:
+    before = await text_of(engine, work(ASK))
+    for name, (constraint, words) in REFUSED.items():
+        with pytest.raises(ConstraintInvalid, match=words) as refused:
+            await text_of(engine, work(ASK, constraint=constraint))
+        assert refused.value.param == constraint.param, name
+    for constraint in HARD.values():
+        with suppress(ConstraintInvalid, ConstraintFailed):
+            async with asyncio.timeout(30):
+                await deltas_of(engine, work(ASK, constraint=constraint, max_tokens=12))
+    assert await text_of(engine, work(ASK)) == before
+    await becomes_idle(engine)
 
 
 async def test_a_dead_end_is_an_error_and_no_answer(engine: Engine) -> None:
