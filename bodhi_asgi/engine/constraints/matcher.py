@@ -29,7 +29,7 @@ LIMITS: Final = LLParserLimits(
     max_grammar_size=500_000,
     verbose_errors=False,
 )
-"""What one grammar may cost: about 20 ms when it is made and 15 ms per token at the very most, and 100 MB."""
+"""What one grammar may cost: about 20 ms of lexing when it is made and 20 ms per token at the very most, and 100 MB."""
 
 DEAD_ENDS: Final = ("NoExtension", "NoExtensionBias")
 
