@@ -4,11 +4,11 @@ Shapes: the chunks of OpenAI's chat completions, with the model's thinking in ``
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from bodhi_asgi.agents.events import Event, ReasoningAdded, TextAdded
 from bodhi_asgi.agents.limits import AgentOutcome
 from bodhi_asgi.agents.state import Call
+from bodhi_asgi.formats.openai_chat.schema import ChatCompletionChunk, ToolCallPiece
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Answer:
     is_complete: bool = False
     is_out_of_time: bool = False
 
-    def take(self, chunk: Any) -> list[Event]:
+    def take(self, chunk: ChatCompletionChunk | None) -> list[Event]:
         """Take one chunk, or None at the end of the stream; returns what is news in it."""
         if chunk is None:
             self.is_complete = True
@@ -55,7 +55,7 @@ class Answer:
             self.finish = choice.finish_reason or self.finish
         return news
 
-    def _open(self, piece: Any) -> None:
+    def _open(self, piece: ToolCallPiece) -> None:
         opening = self.openings.setdefault(piece.index, _Opening())
         opening.id = piece.id or opening.id
         if piece.function is not None:

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from bodhi_asgi.formats.openai_chat.schema import ChatCompletionChunk
+
 D = TypeVar("D")
 
 
 class Chunks(Protocol):
     """The chunks of one streamed answer, in the shape of OpenAI's."""
 
-    async def __anext__(self) -> Any: ...
+    async def __anext__(self) -> ChatCompletionChunk: ...
 
     async def aclose(self) -> None:
         """Stop the model. Idempotent."""
