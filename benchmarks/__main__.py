@@ -11,6 +11,7 @@ COMPARISONS: Final = (
     "shared_prefix",
     "embeddings",
     "constraints",
+    "speculation",
     "loop_lag",
     "engine_process",
     "sse_thousand",

@@ -112,7 +112,8 @@ class LlamaVocabulary:
         return self.family.opening(tail.decode(errors="replace"))
 
     def spelled(self, token: int) -> bytes:
-        return self._read_piece(token, special=True)
+        # A place of an image is no token that llama.cpp knows, and it ends its process over those.
+        return b"" if token < 0 else self._read_piece(token, special=True)
 
     def piece(self, token: int) -> bytes:
         piece = self._pieces[token]
