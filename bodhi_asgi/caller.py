@@ -19,6 +19,8 @@ class Scope(StrEnum):
     INFERENCE = "inference"
     TOKENS_READ = "tokens:read"
     TOKENS_WRITE = "tokens:write"
+    ENGINES_READ = "engines:read"
+    ENGINES_WRITE = "engines:write"
     HEALTH_READ = "health:read"
     METRICS_READ = "metrics:read"
     SETTINGS_READ = "settings:read"

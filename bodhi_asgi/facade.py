@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from bodhi_asgi import readings
 from bodhi_asgi.caller import Caller, Grants, Scope
 from bodhi_asgi.errors import NotStarted
+from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels, LoadModelRequest, encode_engine
 from bodhi_asgi.formats.openai_chat.decode import decode
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
@@ -27,6 +28,7 @@ from bodhi_asgi.lifecycle import Lifecycle
 from bodhi_asgi.services import Services
 from bodhi_asgi.tokens.types import CreatedToken, Token, TokenSpec
 from bodhi_asgi.types import Page
+from bodhi_asgi.validation import validated
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -175,6 +177,35 @@ class Bodhi:
             return encode_model(await services.models.get(caller, model))
 
         return await self._call(verb)
+
+    async def loaded_models(self) -> LoadedModels:
+        """The models in memory, of all processes that share the data directory. Needs ``engines:read``."""
+
+        async def verb(services: Services, caller: Caller) -> LoadedModels:
+            found = await services.engine_management.list(caller)
+            return LoadedModels(data=[encode_engine(status) for status in found])
+
+        return await self._call(verb)
+
+    async def load_model(self, model: str, *, keep_alive: float | str | None = None) -> LoadedModel:
+        """Load a model ahead of its first request. Needs ``engines:write``. Returns when it stands.
+
+        ``keep_alive`` is how long it stays without work: seconds, or a duration such as ``"5m"``; -1 means for good.
+        """
+        asked = validated(LoadModelRequest, {} if keep_alive is None else {"keep_alive": keep_alive})
+
+        async def verb(services: Services, caller: Caller) -> LoadedModel:
+            status = await services.engine_management.load(caller, model, keep_alive_s=asked.keep_alive)
+            return encode_engine(status)
+
+        return await self._call(verb)
+
+    async def unload_model(self, model: str, *, force: bool = False) -> int:
+        """Unload a model wherever it is loaded; how many engines there were. Needs ``engines:write``.
+
+        Raises EngineAtWork while it loads or answers, unless ``force`` ends that.
+        """
+        return await self._call(lambda services, caller: services.engine_management.unload(caller, model, force=force))
 
     async def create_api_token(
         self,

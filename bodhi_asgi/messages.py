@@ -190,7 +190,8 @@ class GenerateRequest:
     unless ``ignore_eos``; but not before ``min_tokens`` tokens. ``n`` answers are wanted; the engine is given a request
     for each of them. ``logprobs`` wants each token's log probability, and those of the likeliest so many at its place.
     ``adapters`` are exactly those that apply; ``None`` means the model's own, as its settings say. ``tool_use`` comes
-    with tools; ``thinking_budget`` is in tokens.
+    with tools; ``thinking_budget`` is in tokens. ``keep_alive_s`` is how long the model stays loaded
+    afterwards (0: not at all, negative: for good); ``None`` leaves that as it is.
     """
 
     model: str
@@ -200,6 +201,7 @@ class GenerateRequest:
     stop: tuple[str, ...] = ()
     n: int = 1
     adapters: tuple[AdapterChoice, ...] | None = None
+    keep_alive_s: float | None = None
     stop_tokens: tuple[int, ...] = ()
     min_tokens: int = 0
     ignore_eos: bool = False

@@ -7,7 +7,6 @@ again.
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,13 +18,15 @@ from bodhi_asgi.auth.identity import Identity
 from bodhi_asgi.cache.memory import MemoryCache
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.db.database import Database
-from bodhi_asgi.engine.pool import EnginePool
+from bodhi_asgi.engine.pool import EnginePool, Watchers
+from bodhi_asgi.engine.types import ModelFacts
 from bodhi_asgi.errors import ConfigurationInvalid, Unavailable
 from bodhi_asgi.events.bus import EventBus
-from bodhi_asgi.events.types import EngineDied, ModelLoaded
+from bodhi_asgi.events.types import EngineDied, ModelLoaded, ModelLoading, ModelUnloaded
 from bodhi_asgi.inference.reading import ReadingService
 from bodhi_asgi.inference.service import InferenceService
 from bodhi_asgi.metrics.meters import Meters
+from bodhi_asgi.models.engines import EngineService
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.schema import BodhiServerConfig
 from bodhi_asgi.tokens.service import TokenService
@@ -50,6 +51,7 @@ class Services:
     gate: Gate
     models: ModelService
     engines: EnginePool
+    engine_management: EngineService
     inference: InferenceService
     reading: ReadingService
     limits: RequestLimits
@@ -101,13 +103,13 @@ async def open_services(
         data_dir=config.data_dir,
         linger_s=config.engine.linger_s,
         start_timeout_s=config.engine.start_timeout_s,
-        on_loaded=lambda model: events.publish(ModelLoaded(model)),
-        on_died=_died(events, meters),
+        watchers=_watchers(events, meters),
     )
     stack.push_async_callback(engines.aclose)
     await asyncio.to_thread(engines.prepare)
     cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=clock)
     models = ModelService(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
+    management = EngineService(models=models, engines=engines, database=database, audit=audit)
     inference = InferenceService(
         models=models,
         engines=engines,
@@ -118,16 +120,41 @@ async def open_services(
     reading = ReadingService(models=models, engines=engines, meters=meters, deadline_s=config.engine.request_timeout_s)
     limits = RequestLimits(**{field.name: getattr(config.limits, field.name) for field in fields(RequestLimits)})
     return Services(
-        config, clock, events, meters, database, audit, tokens, gate, models, engines, inference, reading, limits
+        config=config,
+        clock=clock,
+        events=events,
+        meters=meters,
+        database=database,
+        audit=audit,
+        tokens=tokens,
+        gate=gate,
+        models=models,
+        engines=engines,
+        engine_management=management,
+        inference=inference,
+        reading=reading,
+        limits=limits,
     )
 
 
-def _died(events: EventBus, meters: Meters) -> Callable[[str, str], None]:
+def _watchers(events: EventBus, meters: Meters) -> Watchers:
     def died(model: str, reason: str) -> None:
         meters.engine_deaths.inc(1, model=model)
         events.publish(EngineDied(model, reason))
 
-    return died
+    def loaded(model: str, _: ModelFacts) -> None:
+        events.publish(ModelLoaded(model))
+
+    def unloaded(model: str, reason: str) -> None:
+        meters.model_unloads.inc(1, model=model, reason=reason)
+        events.publish(ModelUnloaded(model, reason))
+
+    return Watchers(
+        loading=lambda model, fraction: events.publish(ModelLoading(model, fraction)),
+        loaded=loaded,
+        unloaded=unloaded,
+        died=died,
+    )
 
 
 async def _open_database(stack: AsyncExitStack, database: Database, config: BodhiServerConfig) -> None:

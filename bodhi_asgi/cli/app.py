@@ -11,6 +11,7 @@ from bodhi_asgi.cli.chat import chat
 from bodhi_asgi.cli.database import db
 from bodhi_asgi.cli.demo import demo
 from bodhi_asgi.cli.doctor import doctor
+from bodhi_asgi.cli.engines import ps, stop
 from bodhi_asgi.cli.models import models
 from bodhi_asgi.cli.options import Options, printing
 from bodhi_asgi.cli.outcome import MEANING, ExitCode, fail
@@ -56,5 +57,5 @@ def bodhi() -> None:
     """Language models for your own application, from the command line."""
 
 
-for command in (serve, demo, chat, run, models, token, db, settings, doctor, version):
+for command in (serve, demo, chat, run, models, ps, stop, token, db, settings, doctor, version):
     bodhi.add_command(command)

@@ -1,7 +1,7 @@
 """Memory: what the machine and the control group leave us, against what the models of the settings take.
 
-A model takes its file's size (llama.cpp maps it and copies what it repacks) and the keys and values of the whole
-context, which all slots share. What a step computes with comes on top and is small beside them.
+A model takes its weights as they are held, the keys and values of the whole context, which all slots share, and what
+its steps compute with.
 """
 
 import os
@@ -15,8 +15,8 @@ from bodhi_asgi.doctor.case import Case, blocking
 from bodhi_asgi.doctor.models import model_files
 from bodhi_asgi.doctor.sizes import size
 from bodhi_asgi.doctor.types import Finding, failed, ok, skipped, warning
+from bodhi_asgi.engine.budget import default_budget
 from bodhi_asgi.engine.memory import ModelMemory
-from bodhi_asgi.engine.process.reservation import default_budget
 
 CHECK: Final = "memory"
 MEMINFO: Final = Path("/proc/meminfo")
@@ -93,12 +93,13 @@ def about_model(name: str, model: ModelMemory, room: Room) -> Finding:
     context = f"{size(cache)}" if cache is not None else "an unknown amount"
     found = (
         f"needs about {size(needed)}: {size(model.weight_bytes)} of weights, "
-        f"{context} for a context of {model.context_tokens} tokens"
+        f"{context} for a context of {model.context_tokens} tokens, {size(model.compute_bytes)} to compute with"
     )
     facts: dict[str, Any] = {
         "needed_bytes": needed,
         "weights_bytes": model.weight_bytes,
         "kv_bytes": cache,
+        "compute_bytes": model.compute_bytes,
         "context_tokens": model.context_tokens,
     }
     advice = "Set engine.n_ctx lower, use a smaller model or quantisation, or give engines more (engine.memory_bytes)."
@@ -112,7 +113,7 @@ def about_model(name: str, model: ModelMemory, room: Room) -> Finding:
 
 
 def about_all(findings: list[Finding], room: Room) -> list[Finding]:
-    """A model stays loaded, so those that are asked for one after the other must fit beside each other."""
+    """Models that do not fit beside each other take turns, which costs a load each time."""
     needed = sum(int(str(finding.facts["needed_bytes"])) for finding in findings)
     if len(findings) < 2 or needed <= room.most_bytes:
         return []
@@ -120,7 +121,7 @@ def about_all(findings: list[Finding], room: Room) -> list[Finding]:
         warning(
             CHECK,
             f"all {len(findings)} models together need about {size(needed)}, of {size(room.most_bytes)} they may take",
-            "Offer fewer models, or smaller ones: each stays loaded once it has been used.",
+            "Idle ones make room for the one that is asked for; offer fewer, or smaller ones, to save the loads.",
             subject="all models",
             needed_bytes=needed,
         )

@@ -12,9 +12,10 @@ from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import ModelMemory, model_memory
 from bodhi_asgi.errors import BodhiError, MissingDependency
 from bodhi_asgi.models.files import locate
-from bodhi_asgi.models.service import DEMO
+from bodhi_asgi.models.service import DEMO, spec_of
 from bodhi_asgi.settings.schema import BodhiServerConfig
-from bodhi_asgi.settings.tuning import path_of
+from bodhi_asgi.settings.sections import EngineSettings
+from bodhi_asgi.settings.tuning import path_of, tuned
 
 CHECK: Final = "models"
 
@@ -39,14 +40,17 @@ def references(config: BodhiServerConfig) -> dict[str, str]:
 
 def model_files(config: BodhiServerConfig) -> list[ModelFile]:
     """Every offered model with what its file says. Blocking."""
-    return [_look_at(name, reference, config.engine.n_ctx) for name, reference in references(config).items()]
+    return [
+        _look_at(name, reference, tuned(config.engine, config.models.get(name, reference)))
+        for name, reference in references(config).items()
+    ]
 
 
-def _look_at(name: str, reference: str, n_ctx: int) -> ModelFile:
+def _look_at(name: str, reference: str, engine: EngineSettings) -> ModelFile:
     path: Path | None = None
     try:
         path = locate(name, reference)
-        return ModelFile(name, path, model_memory(path, n_ctx))
+        return ModelFile(name, path, model_memory(path, spec_of(name, str(path), engine)))
     except BodhiError as error:
         return ModelFile(name, path, error=error)
 
@@ -66,7 +70,7 @@ def examine(case: Case) -> list[Finding]:
 
 def _finding(file: ModelFile) -> Finding:
     if file.memory is not None:
-        weights = file.memory.weight_bytes
+        weights = file.memory.file_bytes
         found = f"{size(weights)}, architecture {file.memory.architecture}, at {file.path}"
         return ok(CHECK, found, subject=file.name, path=str(file.path), size_bytes=weights)
     assert file.error is not None

@@ -5,6 +5,7 @@ engine alone is quarantined. Once text was delivered nothing is repeated: the st
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.process.protocol import fingerprint
 from bodhi_asgi.engine.process.quarantine import Quarantine
 from bodhi_asgi.engine.process.supervisor import State, Supervisor
-from bodhi_asgi.engine.types import EngineStats, Job, ModelFacts, ModelSpec
+from bodhi_asgi.engine.types import EngineStats, Job, ModelFacts, ModelSpec, UnloadReason
 from bodhi_asgi.messages import Delta
 
 STATS_S: Final = 2.0
@@ -41,7 +42,10 @@ class ProcessEngine:
         runtime_dir: Path,
         linger_s: float = 10.0,
         start_timeout_s: float = 120.0,
+        patience_s: float = 0.0,
+        on_loading: Callable[[float], None] | None = None,
         on_loaded: Callable[[ModelFacts], None] | None = None,
+        on_unloaded: Callable[[UnloadReason], None] | None = None,
         on_died: Callable[[str], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -54,7 +58,10 @@ class ProcessEngine:
             linger_s=linger_s,
             start_timeout_s=start_timeout_s,
             clock=self._clock,
+            patience_s=patience_s,
+            on_loading=on_loading,
             on_loaded=on_loaded,
+            on_unloaded=on_unloaded,
             on_died=on_died,
         )
 
@@ -67,6 +74,11 @@ class ProcessEngine:
     def reason(self) -> str:
         """Why it is down or failed, for operators; empty while it is well."""
         return self._supervisor.reason
+
+    @property
+    def progress(self) -> float:
+        """How much of the model is loaded, from 0 to 1, while it starts."""
+        return self._supervisor.progress
 
     @property
     def restarts(self) -> int:
@@ -113,6 +125,8 @@ class ProcessEngine:
             except ConnectionLost as lost:
                 if self._supervisor.is_closed:
                     raise EngineStopped(f"the engine of the model '{self._spec.name}' was closed") from None
+                if lost.in_order == "stopped":
+                    raise EngineStopped(f"the model '{self._spec.name}' was unloaded by an operator") from None
                 if delivered:
                     raise EngineLost("the engine ended in the middle of this answer; try again") from lost
                 if reading.has_started and not lost.in_order:
@@ -133,6 +147,13 @@ class ProcessEngine:
                 return from_plain(EngineStats, (await live.ask("stats"))["stats"])
         except (ConnectionLost, TimeoutError):
             return EngineStats()
+
+    async def keep(self, keep_alive_s: float) -> None:
+        """Stay loaded for so long without work, from now on; 0 unloads it when it is idle, a negative number never."""
+        live = self._supervisor.live
+        if live is not None:
+            with contextlib.suppress(ConnectionLost):
+                await live.ask("keep", keep_alive_s=keep_alive_s)
 
     async def aclose(self, *, terminate: bool = False) -> None:
         """End this host's work with EngineStopped and disconnect; the engine leaves after the linger time.

@@ -1,88 +1,100 @@
-"""The engine in a thread of the host: for scripts, notebooks and tests. A crash of the model is a crash of the host.
-
-One call into the event loop carries the chunks of all requests since the last. A reader that falls behind pauses its
-own sequence and nobody else's.
-"""
+"""The engine in a thread of the host: for scripts, notebooks and tests. A crash of the model is a crash of the host."""
 
 import asyncio
-import threading
-from collections import deque
-from collections.abc import AsyncGenerator
-from typing import Final
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
+from bodhi_asgi.clock import Clock, SystemClock
 from bodhi_asgi.engine.errors import EngineStopped
 from bodhi_asgi.engine.loop import EngineLoop
+from bodhi_asgi.engine.mail import Mail
+from bodhi_asgi.engine.occupancy import Occupancy
+from bodhi_asgi.engine.room import ThreadRoom
 from bodhi_asgi.engine.runner import make_runner
-from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec
+from bodhi_asgi.engine.single_flight import SingleFlight
+from bodhi_asgi.engine.types import EngineStats, EngineStatus, Job, ModelFacts, ModelSpec, UnloadReason
 from bodhi_asgi.errors import NotStarted
 from bodhi_asgi.messages import Delta
 
-UNREAD_LIMIT: Final = 32
-"""Chunks that may wait for a reader before its sequence is paused; it goes on when half of them have been read."""
-
-
-class Mailbox:
-    """The chunks of one request between the engine and its reader.
-
-    ``unread`` and ``is_paused`` belong to both threads and are changed under the engine's guard.
-    """
-
-    def __init__(self) -> None:
-        self.chunks: deque[Chunk] = deque()
-        self.unread = 0
-        self.is_paused = False
-        self._arrived = asyncio.Event()
-
-    def put(self, chunk: Chunk) -> None:
-        self.chunks.append(chunk)
-        self._arrived.set()
-
-    async def get(self) -> Chunk:
-        while not self.chunks:
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self.chunks.popleft()
-
 
 class ThreadEngine:
-    """One model in a thread named ``bodhi-engine-<model>``; it belongs to the event loop that started it."""
+    """One model in a thread named ``bodhi-engine-<model>``; it belongs to the event loop that started it.
 
-    def __init__(self, spec: ModelSpec) -> None:
-        self._spec = spec
-        self._mailboxes: dict[str, Mailbox] = {}
+    ``room`` is asked for memory before each load. A load is given up ``patience_s`` after the last who waited for it
+    has gone; a model without work is unloaded after its keep-alive, and loaded anew for the next request.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        room: ThreadRoom | None = None,
+        patience_s: float = 0.0,
+        on_loading: Callable[[float], None] | None = None,
+        on_loaded: Callable[[ModelFacts], None] | None = None,
+        on_unloaded: Callable[[UnloadReason], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.spec = spec
+        self.progress = 0.0
+        """How much of the model is loaded, from 0 to 1."""
+        self._room = room
+        self._on_loading = on_loading
+        self._on_loaded = on_loaded
+        self._on_unloaded = on_unloaded
+        self._clock = clock or SystemClock()
+        self._occupancy = Occupancy(spec.keep_alive_s, self._clock.monotonic())
+        self._starting = SingleFlight(self._load, ended=self._closed, patience_s=patience_s)
+        self._unloading: asyncio.Task[None] | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._mail: Mail | None = None
         self._engine: EngineLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
-        # Shared with the engine thread, under the guard:
-        self._guard = threading.Lock()
-        self._outbox: list[Chunk] = []
 
     @property
     def is_running(self) -> bool:
         """Whether the model is loaded and its thread has not ended."""
         engine = self._engine
-        return engine is not None and not engine.has_ended and engine.ready.done()
+        is_up = engine is not None and not engine.has_ended and engine.ready.done()
+        return is_up and self._unloading is None
+
+    @property
+    def idle_s(self) -> float:
+        """How long it has had no work."""
+        return self._occupancy.idle_s(self._clock.monotonic()) or 0.0
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether it can be unloaded to make room for another."""
+        return self.is_running and self._occupancy.may_leave(self._clock.monotonic())
 
     async def start(self) -> ModelFacts:
         """Load the model in its thread, again if that had ended. Idempotent.
 
-        Raises ModelLoadFailed, MissingDependency, EngineStopped.
+        Raises ModelLoadFailed, NoRoomForModel, MissingDependency, EngineStopped.
         """
         self._refuse_when_closed()
-        if self._engine is None or self._engine.has_ended:
-            engine = EngineLoop(make_runner(self._spec), self._spec, self._deliver)
-            self._loop = asyncio.get_running_loop()
-            self._engine = engine
-            engine.start()
-        return await asyncio.shield(asyncio.wrap_future(self._engine.ready))
+        if self.is_running:
+            assert self._engine is not None
+            return self._engine.ready.result()
+        return await self._starting.result()
 
     async def submit(self, work: Job) -> AsyncGenerator[Delta]:
         """Run one request; see :class:`~bodhi_asgi.engine.types.Engine`."""
         self._refuse_when_closed()
-        engine = self._engine
-        if engine is None or self._loop is not asyncio.get_running_loop():
+        if self._loop is not asyncio.get_running_loop():
             raise NotStarted("the engine is not started in this event loop")
-        mailbox = self._mailboxes[work.id] = Mailbox()
+        while not self.is_running:
+            await self.start()
+        engine, mail, occupancy = self._engine, self._mail, self._occupancy
+        assert engine is not None
+        assert mail is not None
+        mailbox = mail.open(work.id)
+        occupancy.began(work.keep_alive_s)
         engine.submit(work)
         is_over = False
         try:
@@ -91,74 +103,140 @@ class ThreadEngine:
                 is_over = chunk.is_final
                 if chunk.error is not None:
                     raise chunk.error
-                self._has_read(engine, work.id, mailbox)
+                mail.has_read(work.id, mailbox)
                 yield Delta(chunk.text, chunk.finish, chunk.usage, part=chunk.part, opening=chunk.opening)
         finally:
-            del self._mailboxes[work.id]
+            mail.close(work.id)
             if not is_over:
                 engine.cancel(work.id)
+            occupancy.ended(self._clock.monotonic())
+            self._rest()
 
     async def stats(self) -> EngineStats:
-        return self._engine.stats() if self._engine is not None else EngineStats(slots_total=self._spec.slots)
+        return self._engine.stats() if self._engine is not None else EngineStats(slots_total=self.spec.slots)
+
+    async def keep(self, keep_alive_s: float) -> None:
+        """Stay loaded for so long without work, from now on; 0 unloads it when it is idle, a negative number never."""
+        self._occupancy.keep(keep_alive_s)
+        self._rest()
+
+    def status(self) -> EngineStatus | None:
+        """How it is, or None while nothing is loaded."""
+        engine, now = self._engine, self._clock.monotonic()
+        taken = 0 if self._room is None else self._room.reserved_bytes(self)
+        found = EngineStatus("thread", self.spec.name, "loading", os.getpid(), self.progress, taken, hosts=1)
+        if engine is None or engine.has_ended:
+            return None
+        if not self.is_running:
+            return replace(found, state="leaving") if self._unloading is not None else found
+        stats, expires_at = engine.stats(), self._occupancy.expires_at
+        return replace(
+            found,
+            state="ready",
+            progress=1.0,
+            n_ctx=engine.ready.result().n_ctx,
+            under_way=self._occupancy.under_way,
+            running=stats.running,
+            waiting=stats.waiting,
+            slots=stats.slots_total,
+            idle_s=self._occupancy.idle_s(now),
+            expires_in_s=None if expires_at is None else max(0.0, expires_at - now),
+            may_leave=self.may_leave,
+        )
+
+    async def unload(self, reason: UnloadReason) -> None:
+        """End all work with EngineStopped and unload; the next request loads it again. Idempotent."""
+        if self._unloading is None and self._engine is not None:
+            self._unloading = asyncio.get_running_loop().create_task(self._stop(self._engine))
+            self._unloading.add_done_callback(lambda _: self._has_unloaded(reason))
+        if self._unloading is not None:
+            await asyncio.shield(self._unloading)
+
+    async def expire(self) -> None:
+        """Unload the model if its keep-alive is over. Called by a timer of its own."""
+        expires_at = self._occupancy.expires_at
+        if self.is_running and expires_at is not None:
+            if expires_at <= self._clock.monotonic():
+                await self.unload("idle")
+            else:
+                self._rest()
 
     async def aclose(self) -> None:
         """End all work with EngineStopped and unload. Idempotent."""
         self._is_closed = True
-        if self._engine is not None:
-            await asyncio.to_thread(self._engine.stop)
+        self._on_unloaded = None
+        if self._expiry is not None:
+            self._expiry.cancel()
+        await self._starting.cancel()
+        await self.unload("ended")
 
-    def _has_read(self, engine: EngineLoop, work_id: str, mailbox: Mailbox) -> None:
-        with self._guard:
-            mailbox.unread -= 1
-            if mailbox.is_paused and mailbox.unread <= UNREAD_LIMIT // 2:
-                mailbox.is_paused = False
-                engine.resume(work_id)
+    # -- loading and unloading
 
-    def _deliver(self, chunks: list[Chunk]) -> None:
-        """Called in the engine's thread, where a reader that falls behind is noticed in time."""
-        assert self._loop is not None
-        assert self._engine is not None
-        for chunk in chunks:
-            mailbox = self._mailboxes.get(chunk.work_id)
-            if mailbox is not None:
-                self._count(self._engine, chunk, mailbox)
-        with self._guard:
-            is_first = not self._outbox
-            self._outbox += chunks
-        if is_first or self._loop.is_closed():
-            self._wake()
-
-    def _wake(self) -> None:
-        """Once per batch: the pipe that wakes an event loop carries its signals too, and loses them when it is full."""
-        assert self._loop is not None
-        assert self._engine is not None
+    async def _load(self) -> ModelFacts:
+        if self._unloading is not None:
+            await asyncio.shield(self._unloading)
+        self._loop = asyncio.get_running_loop()
+        self._has_progressed(0.0)
+        if self._room is not None:
+            await self._room.reserve(self)
+        mail = self._mail = Mail(self._loop)
+        engine = self._engine = EngineLoop(make_runner(self.spec), self.spec, mail.deliver, loading=self._loading)
+        mail.engine = engine
+        engine.start()
         try:
-            self._loop.call_soon_threadsafe(self._post)
-        except RuntimeError:
-            # The event loop is closed, and with it everybody who could read.
-            for chunk in self._take_outbox():
-                if not chunk.is_final:
-                    self._engine.cancel(chunk.work_id)
+            facts = await asyncio.shield(asyncio.wrap_future(engine.ready))
+        except BaseException:
+            await self._stop(engine)
+            raise
+        self._occupancy = Occupancy(self.spec.keep_alive_s, self._clock.monotonic())
+        self._rest()
+        if self._on_loaded is not None:
+            self._on_loaded(facts)
+        return facts
 
-    def _count(self, engine: EngineLoop, chunk: Chunk, mailbox: Mailbox) -> None:
-        """One more is unread. The engine is told under the guard: a pause after its own resume would last for good."""
-        with self._guard:
-            mailbox.unread += 1
-            if mailbox.unread >= UNREAD_LIMIT and not mailbox.is_paused and not chunk.is_final:
-                mailbox.is_paused = True
-                engine.pause(chunk.work_id)
+    async def _stop(self, engine: EngineLoop) -> None:
+        try:
+            await asyncio.to_thread(engine.stop)
+        finally:
+            self._engine = None
+            if self._room is not None:
+                self._room.release(self)
 
-    def _post(self) -> None:
-        for chunk in self._take_outbox():
-            mailbox = self._mailboxes.get(chunk.work_id)
-            if mailbox is not None:
-                mailbox.put(chunk)
+    def _has_unloaded(self, reason: UnloadReason) -> None:
+        self._unloading = None
+        if self._on_unloaded is not None:
+            self._on_unloaded(reason)
 
-    def _take_outbox(self) -> list[Chunk]:
-        with self._guard:
-            chunks, self._outbox = self._outbox, []
-            return chunks
+    def _rest(self) -> None:
+        """Look again when the keep-alive will be over, if there is no work until then."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        expires_at = self._occupancy.expires_at
+        if expires_at is not None and self._loop is not None and not self._is_closed:
+            in_s = max(0.0, expires_at - self._clock.monotonic())
+            self._expiry = self._loop.call_later(in_s, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
+        assert self._loop is not None
+        expiring = self._loop.create_task(self.expire(), name="bodhi-engine-expiry")
+        self._tasks.add(expiring)
+        expiring.add_done_callback(self._tasks.discard)
+
+    def _loading(self, fraction: float) -> None:
+        """Called in the engine's thread."""
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
+            self._loop.call_soon_threadsafe(self._has_progressed, fraction)
+
+    def _has_progressed(self, fraction: float) -> None:
+        self.progress = fraction
+        if self._on_loading is not None and not self.is_running:
+            self._on_loading(fraction)
+
+    def _closed(self) -> EngineStopped:
+        return EngineStopped("the engine is closed")
 
     def _refuse_when_closed(self) -> None:
         if self._is_closed:
-            raise EngineStopped("the engine is closed")
+            raise self._closed()

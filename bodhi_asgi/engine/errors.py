@@ -1,6 +1,6 @@
 """What the engine can say no with. Each crosses the engine's socket by its code and arrives as the same class."""
 
-from bodhi_asgi.errors import Busy, Invalid, Quarantined, Unavailable
+from bodhi_asgi.errors import Busy, Conflict, Invalid, Quarantined, Unavailable
 
 
 class ContextLengthExceeded(Invalid):
@@ -74,6 +74,18 @@ class ModelLoadFailed(Unavailable):
     """The model file could not be loaded; the message gives the reason."""
 
     code = "model_load_failed"
+
+
+class NoRoomForModel(Unavailable):
+    """Memory is short and the models that have it are at work; ``retry_after_s`` says when to try again."""
+
+    code = "no_room_for_model"
+
+
+class EngineAtWork(Conflict):
+    """The model is answering and is not unloaded under its readers; ``under_way`` says how many there are."""
+
+    code = "engine_at_work"
 
 
 class ModelDown(Unavailable):

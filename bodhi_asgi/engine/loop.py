@@ -49,6 +49,9 @@ log = logging.getLogger(__name__)
 READ_S: Final = 0.02
 """How long texts in batches may be tokenised between two steps."""
 
+TOLD_EVERY_S: Final = 0.1
+"""At most so often it is told how far a load has come; the runner says it for every tensor."""
+
 Deliver: TypeAlias = Callable[[list[Chunk]], None]
 
 WORKSHOP_STOP_S: Final = 3.0
@@ -70,12 +73,19 @@ _Note: TypeAlias = "Job | Prepared | _Cancel | _Pause"
 
 
 class EngineLoop:
-    """Runs one model. ``deliver`` is called from the engine's thread, once per step, with all chunks of the step."""
+    """Runs one model. ``deliver`` is called from the engine's thread, once per step, with all chunks of the step.
 
-    def __init__(self, runner: Runner, spec: ModelSpec, deliver: Deliver) -> None:
+    ``loading`` is told there how much of the model is loaded, from 0 to 1.
+    """
+
+    def __init__(
+        self, runner: Runner, spec: ModelSpec, deliver: Deliver, *, loading: Callable[[float], None] | None = None
+    ) -> None:
         self._runner = runner
         self._spec = spec
         self._deliver = deliver
+        self._loading = loading
+        self._told_at_s = 0.0
         self._inbox: deque[_Note] = deque()
         self._wake = threading.Condition()
         self._is_stopping = False
@@ -154,7 +164,7 @@ class EngineLoop:
 
     def _main(self) -> None:
         try:
-            facts = self._runner.load(self._is_wanted)
+            facts = self._runner.load(self._advance)
             self_test(self._runner, self._spec, facts)
             self._drafter = self._runner.drafter()
             self._scheduler = Scheduler(
@@ -183,9 +193,13 @@ class EngineLoop:
         finally:
             self._close(reason)
 
-    def _is_wanted(self) -> bool:
-        """Asked by the runner after each piece that it has loaded."""
+    def _advance(self, fraction: float) -> bool:
+        """Told by the runner after each piece that it has loaded. Whether it shall go on."""
         self._moves += 1
+        now = time.monotonic()
+        if self._loading is not None and now - self._told_at_s >= TOLD_EVERY_S:
+            self._told_at_s = now
+            self._loading(fraction)
         return not self._is_stopping
 
     def _work(self, scheduler: Scheduler, pooled: PooledWorks, facts: ModelFacts) -> None:

@@ -1,62 +1,45 @@
-"""The loaded models of one server: one engine per spec, started once for all who ask, retried after a cool-down.
+"""The models of one server: one engine per spec, started once for all who ask, retried after a cool-down, and unloaded.
 
 Which kind of engine stands behind a spec is decided here and nowhere else.
 """
 
-import logging
-import os
+import asyncio
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from bodhi_asgi.clock import Clock, SystemClock
-from bodhi_asgi.engine.errors import EngineStopped, ModelDown, ModelLoadFailed
-from bodhi_asgi.engine.process.protocol import error_from_plain, error_to_plain
-from bodhi_asgi.engine.single_flight import SingleFlight
-from bodhi_asgi.engine.types import Engine, EngineStats, ModelFacts, ModelSpec
-from bodhi_asgi.errors import BodhiError, Broken, ConfigurationInvalid
-
-if TYPE_CHECKING:
-    from bodhi_asgi.engine.client import ProcessEngine
-    from bodhi_asgi.engine.engine import ThreadEngine
+from bodhi_asgi.engine.errors import EngineAtWork, EngineStopped
+from bodhi_asgi.engine.place import EngineState, Place, ProcessPlace, ThreadPlace
+from bodhi_asgi.engine.room import ThreadRoom
+from bodhi_asgi.engine.types import Engine, EngineStats, EngineStatus, ModelFacts, ModelSpec, UnloadReason
+from bodhi_asgi.errors import ConfigurationInvalid
 
 Isolation: TypeAlias = Literal["process", "thread"]
 
-FIRST_COOL_DOWN_S: Final = 1.0
-LAST_COOL_DOWN_S: Final = 30.0
-
-log = logging.getLogger(__name__)
+GONE_S: Final = 15.0
+"""How long an engine that was told to leave is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
-class EngineState:
-    """How it stands with one model's engine. ``state`` is idle, starting, ready, down, failed or closed.
+class Watchers:
+    """Whom a pool tells, by the model's name: how much of it is loaded (from 0 to 1), that it stands, why it was
+    unloaded, and why its engine died."""
 
-    ``down``: it died and is started again when it is next needed. ``reason`` is for operators, never for guests.
-    """
-
-    model: str
-    state: str
-    pid: int | None = None
-    reason: str = ""
-    restarts: int = 0
-
-    @property
-    def summary(self) -> str:
-        """For health: ``ok`` while nothing is amiss, otherwise the state, and the reason where one is known."""
-        if self.state in ("idle", "ready"):
-            return "ok"
-        return f"{self.state}: {self.reason}" if self.reason else self.state
+    loading: Callable[[str, float], None] | None = None
+    loaded: Callable[[str, ModelFacts], None] | None = None
+    unloaded: Callable[[str, UnloadReason], None] | None = None
+    died: Callable[[str, str], None] | None = None
 
 
 class EnginePool:
     """All pools of a user with one ``data_dir`` share engine processes, unless ``runtime_dir`` says where to meet.
 
-    ``on_loaded`` is called with the model's name, ``on_died`` with name and reason; the server turns them into events
-    and meters.
+    A load is given up ``patience_s`` after the last who waited for it has gone. What happens to engines is told to
+    ``watchers``; the server makes events and meters of it.
     """
 
     def __init__(
@@ -67,8 +50,8 @@ class EnginePool:
         runtime_dir: Path | None = None,
         linger_s: float = 10.0,
         start_timeout_s: float = 120.0,
-        on_loaded: Callable[[str], None] | None = None,
-        on_died: Callable[[str, str], None] | None = None,
+        patience_s: float = 2.0,
+        watchers: Watchers | None = None,
         clock: Clock | None = None,
     ) -> None:
         if isolation == "process" and sys.platform == "win32":
@@ -81,10 +64,11 @@ class EnginePool:
         self._runtime_dir = runtime_dir
         self._linger_s = linger_s
         self._start_timeout_s = start_timeout_s
-        self._on_loaded = on_loaded
-        self._on_died = on_died
+        self._patience_s = patience_s
+        self._watchers = watchers or Watchers()
         self._clock = clock or SystemClock()
-        self._places: dict[ModelSpec, _Place] = {}
+        self._places: dict[ModelSpec, Place] = {}
+        self._room = ThreadRoom()
         self._is_closed = False
 
     def prepare(self) -> None:
@@ -95,7 +79,7 @@ class EnginePool:
             open_private(self._meeting_place())
 
     async def engine(self, spec: ModelSpec) -> Engine:
-        """The started engine for ``spec``. An engine that has died is started again.
+        """The started engine for ``spec``. An engine that has died, or was unloaded, is started again.
 
         Raises the typed error of a failed start; for a while after it the same error with ``retry_after_s``, at once.
         """
@@ -116,6 +100,32 @@ class EnginePool:
         standing = {spec.name: place.engine for spec, place in self._places.items() if place.is_standing}
         return {name: await engine.stats() for name, engine in standing.items()}
 
+    async def engines(self) -> list[EngineStatus]:
+        """Every engine that is loaded or being loaded, by model: of all who share them, in processes of their own."""
+        if self._isolation == "thread":
+            found = [place.engine.status() for place in self._places.values() if isinstance(place, ThreadPlace)]
+            return sorted((status for status in found if status is not None), key=lambda status: status.model)
+        from bodhi_asgi.engine.process import census
+
+        return await census.engines(self._meeting_place())
+
+    async def unload(self, model: str, *, force: bool = False) -> int:
+        """Unload every engine of that model; how many there were.
+
+        Raises EngineAtWork when one is loading or at work, unless ``force`` ends its work with EngineStopped.
+        """
+        found = [status for status in await self.engines() if status.model == model]
+        if not force:
+            busy = next((status for status in found if status.state == "loading" or status.under_way), None)
+            if busy is not None:
+                raise at_work(busy)
+        if self._isolation == "thread":
+            places = [place for place in self._places.values() if isinstance(place, ThreadPlace)]
+            await asyncio.gather(*(place.engine.unload("stopped") for place in places if place.spec.name == model))
+        else:
+            await asyncio.gather(*(self._retire(status, force=force) for status in found))
+        return len(found)
+
     async def aclose(self) -> None:
         """Close every engine: a thread ends, a process is left to its linger time. Idempotent."""
         self._is_closed = True
@@ -123,19 +133,33 @@ class EnginePool:
         for place in places.values():
             await place.aclose()
 
-    def _make(self, spec: ModelSpec) -> "_Place":
-        def loaded(_: ModelFacts) -> None:
-            if self._on_loaded is not None:
-                self._on_loaded(spec.name)
+    async def _retire(self, status: EngineStatus, *, force: bool) -> None:
+        from bodhi_asgi.engine.process import census
+        from bodhi_asgi.engine.process.runtime import EnginePaths
 
-        def died(reason: str) -> None:
-            if self._on_died is not None:
-                self._on_died(spec.name, reason)
+        paths = EnginePaths(self._meeting_place(), status.key)
+        if not await census.retire(paths, "stopped", force=force):
+            raise at_work(status)
+        await census.gone(paths, GONE_S)
 
+    def _make(self, spec: ModelSpec) -> Place:
+        tell = self._watchers
         if self._isolation == "thread":
             from bodhi_asgi.engine.engine import ThreadEngine
 
-            return _ThreadPlace(spec, ThreadEngine(spec), self._clock, loaded)
+            return ThreadPlace(
+                spec,
+                ThreadEngine(
+                    spec,
+                    room=self._room,
+                    patience_s=self._patience_s,
+                    on_loading=tell.loading and partial(tell.loading, spec.name),
+                    on_loaded=tell.loaded and partial(tell.loaded, spec.name),
+                    on_unloaded=tell.unloaded and partial(tell.unloaded, spec.name),
+                    clock=self._clock,
+                ),
+                self._clock,
+            )
         from bodhi_asgi.engine.client import ProcessEngine
 
         engine = ProcessEngine(
@@ -143,11 +167,14 @@ class EnginePool:
             runtime_dir=self._meeting_place(),
             linger_s=self._linger_s,
             start_timeout_s=self._start_timeout_s,
-            on_loaded=loaded,
-            on_died=died,
+            patience_s=self._patience_s,
+            on_loading=tell.loading and partial(tell.loading, spec.name),
+            on_loaded=tell.loaded and partial(tell.loaded, spec.name),
+            on_unloaded=tell.unloaded and partial(tell.unloaded, spec.name),
+            on_died=tell.died and partial(tell.died, spec.name),
             clock=self._clock,
         )
-        return _ProcessPlace(spec, engine, self._clock)
+        return ProcessPlace(spec, engine, self._clock)
 
     def _meeting_place(self) -> Path:
         from bodhi_asgi.engine.process.runtime import runtime_directory
@@ -155,103 +182,11 @@ class EnginePool:
         return self._runtime_dir or runtime_directory(self._data_dir)
 
 
-class _Place(ABC):
-    """One spec's engine, and how its starts have gone."""
-
-    def __init__(self, spec: ModelSpec, engine: Engine, clock: Clock) -> None:
-        self.spec = spec
-        self.engine = engine
-        self._clock = clock
-        self._starting = SingleFlight(self._start, ended=lambda: EngineStopped("the engines are closed"))
-        self._error: BodhiError | None = None
-        self._retry_at = 0.0
-        self._cool_down_s = FIRST_COOL_DOWN_S
-
-    @property
-    @abstractmethod
-    def is_standing(self) -> bool:
-        """Whether the model is loaded now."""
-
-    @abstractmethod
-    def state(self) -> EngineState:
-        """For health."""
-
-    async def started(self) -> None:
-        """Return once the model stands."""
-        if self.is_standing:
-            return
-        left = self._retry_at - self._clock.monotonic()
-        if self._error is not None and left > 0:
-            raise _again(self._error, left)
-        await self._starting.result()
-
-    async def aclose(self) -> None:
-        await self._starting.cancel()
-        await self.engine.aclose()
-
-    async def _start(self) -> None:
-        try:
-            await self.engine.start()
-        except ConfigurationInvalid as error:
-            # Not the guest's fault, and not his to read.
-            log.error("an engine cannot be started here: %s", error.message, extra={"model": self.spec.name})
-            self._error = ModelLoadFailed(f"the engine of the model '{self.spec.name}' cannot be started here")
-            self._error.__cause__ = error
-        except ModelDown:
-            raise  # whoever supervises it says by itself how long it rests
-        except BodhiError as error:
-            self._error = error
-        except Exception as error:
-            log.exception("an engine could not be started", extra={"model": self.spec.name})
-            self._error = Broken(f"the engine of the model '{self.spec.name}' could not be started")
-            self._error.__cause__ = error
-        else:
-            self._error = None
-            self._cool_down_s = FIRST_COOL_DOWN_S
-            return
-        self._retry_at = self._clock.monotonic() + self._cool_down_s
-        self._cool_down_s = min(LAST_COOL_DOWN_S, 2 * self._cool_down_s)
-        raise self._error
-
-
-class _ProcessPlace(_Place):
-    engine: "ProcessEngine"
-
-    @property
-    def is_standing(self) -> bool:
-        return self.engine.state == "ready"
-
-    def state(self) -> EngineState:
-        engine = self.engine
-        return EngineState(self.spec.name, engine.state, engine.pid, engine.reason, engine.restarts)
-
-
-class _ThreadPlace(_Place):
-    def __init__(
-        self, spec: ModelSpec, engine: "ThreadEngine", clock: Clock, loaded: Callable[[ModelFacts], None]
-    ) -> None:
-        super().__init__(spec, engine, clock)
-        self._thread = engine
-        self._loaded = loaded
-
-    @property
-    def is_standing(self) -> bool:
-        return self._thread.is_running
-
-    def state(self) -> EngineState:
-        if self.is_standing:
-            return EngineState(self.spec.name, "ready", os.getpid())
-        if self._error is not None:
-            return EngineState(self.spec.name, "failed", reason=self._error.message)
-        return EngineState(self.spec.name, "starting")
-
-    async def _start(self) -> None:
-        await super()._start()
-        self._loaded(await self.engine.start())
-
-
-def _again(error: BodhiError, left_s: float) -> BodhiError:
-    """A fresh error like ``error``: raising one object again and again would pile up its traceback."""
-    fresh = error_from_plain(error_to_plain(error))
-    fresh.retry_after_s = left_s
-    return fresh
+def at_work(status: EngineStatus) -> EngineAtWork:
+    """The refusal to unload it."""
+    doing = f"answers {status.under_way} requests" if status.under_way else "is being loaded, or waited for"
+    return EngineAtWork(
+        f"the model '{status.model}' {doing}; wait until it is idle, or force it, which ends them",
+        model=status.model,
+        under_way=status.under_way,
+    )

@@ -72,8 +72,11 @@ class Runner(Protocol):
     @property
     def vocabulary(self) -> Vocabulary: ...
 
-    def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:
-        """Load the model, giving up when ``is_wanted`` turns false. Raises ModelLoadFailed with the reason."""
+    def load(self, advance: Callable[[float], bool]) -> ModelFacts:
+        """Load the model, telling ``advance`` how much is done, from 0 to 1, and giving up when it says no.
+
+        Raises ModelLoadFailed with the reason.
+        """
         ...
 
     def prepare_guides(self) -> None:

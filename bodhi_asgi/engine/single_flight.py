@@ -11,22 +11,45 @@ T = TypeVar("T")
 class SingleFlight(Generic[T]):
     """Runs ``work`` in a task of its own: a waiter that is cancelled does not end it for the others.
 
-    ``ended`` makes the error for those who wait when :meth:`cancel` is called.
+    When the last who waited has gone, it is given up ``patience_s`` later, unless somebody has come by then. ``ended``
+    makes the error for those who wait when :meth:`cancel` is called.
     """
 
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]], *, ended: Callable[[], Exception]) -> None:
+    def __init__(
+        self, work: Callable[[], Coroutine[Any, Any, T]], *, ended: Callable[[], Exception], patience_s: float = 0.0
+    ) -> None:
         self._work = work
         self._ended = ended
+        self._patience_s = patience_s
         self._task: asyncio.Task[T] | None = None
+        self._waiting = 0
+        self._patience: asyncio.TimerHandle | None = None
+        self._is_given_up = False
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether there is an attempt now."""
+        return self._task is not None
 
     async def result(self) -> T:
         """Join the attempt under way, or begin one. All who joined get its result or its error."""
+        while self._is_given_up and self._task is not None:
+            await asyncio.wait([self._task])
         if self._task is None:
+            self._is_given_up = False
             # An empty context: what the first asker carries in his is none of the attempt's business.
             self._task = asyncio.get_running_loop().create_task(self._work(), context=contextvars.Context())
             self._task.add_done_callback(self._done)
         task = self._task
-        await asyncio.wait([task])
+        if self._patience is not None:
+            self._patience.cancel()
+        self._waiting += 1
+        try:
+            await asyncio.wait([task])
+        finally:
+            self._waiting -= 1
+            if not self._waiting and not task.done():
+                self._patience = asyncio.get_running_loop().call_later(self._patience_s, self._give_up, task)
         if task.cancelled():
             raise self._ended()
         return task.result()
@@ -36,6 +59,11 @@ class SingleFlight(Generic[T]):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    def _give_up(self, task: "asyncio.Task[T]") -> None:
+        if not self._waiting and task is self._task:
+            self._is_given_up = True
+            task.cancel()
 
     def _done(self, task: "asyncio.Task[T]") -> None:
         self._task = None

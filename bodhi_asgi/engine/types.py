@@ -116,12 +116,15 @@ class Work:
     """One request on its way through the engine. ``id`` is unique per engine; ``deadline_s`` counts from submission.
 
     Slots and turns are shared evenly between owners. An empty ``owner`` is the host itself, which may fill the queue.
+    ``keep_alive_s`` is how long the model stays loaded after it (0: not at all, negative: for good), from then on; None
+    leaves that as it is.
     """
 
     id: str
     request: GenerateRequest
     owner: str = ""
     deadline_s: float | None = None
+    keep_alive_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,7 @@ class PooledWork:
     request: EmbedRequest | RerankRequest
     owner: str = ""
     deadline_s: float | None = None
+    keep_alive_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ class TextWork:
     request: TokenizeRequest | DetokenizeRequest
     owner: str = ""
     deadline_s: float | None = None
+    keep_alive_s: float | None = None
 
 
 Job: TypeAlias = Work | PooledWork | TextWork
@@ -209,6 +214,35 @@ class EngineStats:
     cached_tokens: int = 0
 
 
+UnloadReason: TypeAlias = Literal["idle", "room", "stopped", "ended"]
+"""Its keep-alive ran out, another model needed the memory, an operator said so, or its process was told to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """An engine as everybody who shares it sees it; ``key`` tells it from others of the same model.
+
+    ``progress`` is how much of the model is loaded, from 0 to 1. ``idle_s`` is None while it is at work, and
+    ``expires_in_s`` when it stays for good or is at work. ``may_leave``: it would make room if another model came.
+    """
+
+    key: str
+    model: str
+    state: Literal["loading", "ready", "leaving", "silent"]
+    pid: int = 0
+    progress: float = 0.0
+    reserved_bytes: int = 0
+    n_ctx: int = 0
+    hosts: int = 0
+    under_way: int = 0
+    running: int = 0
+    waiting: int = 0
+    slots: int = 0
+    idle_s: float | None = None
+    expires_in_s: float | None = None
+    may_leave: bool = False
+
+
 class Engine(Protocol):
     """One loaded model, wherever it runs. Thread and process engines behave alike; one test-suite holds them to it."""
 
@@ -225,6 +259,10 @@ class Engine(Protocol):
 
     async def stats(self) -> EngineStats:
         """A snapshot of what runs and waits."""
+        ...
+
+    async def keep(self, keep_alive_s: float) -> None:
+        """Stay loaded for so long without work, from now on; see :class:`Work`."""
         ...
 
     async def aclose(self) -> None:

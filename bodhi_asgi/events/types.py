@@ -41,10 +41,26 @@ class TokenRevoked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelLoading(Event):
+    """So much of ``model`` is loaded: ``fraction`` is from 0 to 1. Told at most ten times a second."""
+
+    model: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelLoaded(Event):
     """An engine for ``model`` is ready."""
 
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUnloaded(Event):
+    """The engine of ``model`` gave its memory back in order; ``reason`` is idle, room, stopped or ended."""
+
+    model: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

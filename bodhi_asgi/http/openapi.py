@@ -20,6 +20,7 @@ DESCRIPTIONS = {
     Kind.FORBIDDEN: "The caller may not do this.",
     Kind.NOT_FOUND: "No such thing, or none that the caller may know of.",
     Kind.METHOD_NOT_ALLOWED: "The path has other methods.",
+    Kind.CONFLICT: "It does not fit the present state; look at that first.",
     Kind.TOO_LARGE: "The body is over the limit.",
     Kind.UNSUPPORTED: "The content type or encoding is not accepted.",
     Kind.QUARANTINED: "This very request has ended an engine twice.",

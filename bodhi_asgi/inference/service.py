@@ -54,7 +54,13 @@ class InferenceService:
         engine = await self._engines.engine(spec)
         family = family_of(await engine.start(), request)
         works = [
-            Work(id=new_id(), request=single, owner=caller.share, deadline_s=self._deadline_s)
+            Work(
+                id=new_id(),
+                request=single,
+                owner=caller.share,
+                deadline_s=self._deadline_s,
+                keep_alive_s=request.keep_alive_s,
+            )
             for single in split(request)
         ]
         streams = [engine.submit(work) for work in works]

@@ -26,6 +26,9 @@ class Meters:
             "bodhi_time_to_first_token_seconds", "Time from the request to its first text.", ("model",)
         )
         self.engine_deaths = Counter("bodhi_engine_deaths_total", "Engines that ended unasked.", ("model",))
+        self.model_unloads = Counter(
+            "bodhi_model_unloads_total", "Models unloaded in order, by why.", ("model", "reason")
+        )
         self.engine_running = Gauge("bodhi_engine_running", "Requests that run in an engine.", ("model",))
         self.engine_waiting = Gauge("bodhi_engine_waiting", "Requests that wait for a slot.", ("model",))
         self.token_verifications = Counter(

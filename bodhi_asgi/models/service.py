@@ -38,6 +38,10 @@ class ModelService:
             self._references.setdefault(DEMO, str(DEMO_MODEL_PATH))
             self._engines.setdefault(DEMO, engine)
 
+    def offers(self, name: str) -> bool:
+        """Whether the settings name such a model."""
+        return name in self._references
+
     async def list(self, caller: Caller) -> list[ModelCard]:
         """The models the caller may know of, by name; those it may not use are marked. Needs ``models:read``."""
         caller.require(Scope.MODELS_READ)

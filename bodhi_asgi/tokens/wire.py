@@ -12,7 +12,9 @@ POWER_USER: Final = "scope_token_power_user"
 SCOPES: Final[Mapping[str, frozenset[Scope]]] = MappingProxyType(
     {
         USER: frozenset({Scope.MODELS_READ, Scope.INFERENCE}),
-        POWER_USER: frozenset({Scope.MODELS_READ, Scope.INFERENCE, Scope.HEALTH_READ, Scope.METRICS_READ}),
+        POWER_USER: frozenset(
+            {Scope.MODELS_READ, Scope.INFERENCE, Scope.ENGINES_READ, Scope.HEALTH_READ, Scope.METRICS_READ}
+        ),
     }
 )
 

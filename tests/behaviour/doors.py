@@ -59,6 +59,9 @@ class Door(Protocol):
     async def ask(self, verb: str, body: dict[str, Any], token: str | None) -> Answer: ...
     async def models(self, token: str | None) -> Answer: ...
     async def model(self, name: str, token: str | None) -> Answer: ...
+    async def engines(self, token: str | None) -> Answer: ...
+    async def load(self, name: str, body: dict[str, Any], token: str | None) -> Answer: ...
+    async def unload(self, name: str, token: str | None, *, force: bool = False) -> Answer: ...
 
 
 class DirectDoor:
@@ -84,6 +87,15 @@ class DirectDoor:
     async def model(self, name: str, token: str | None) -> Answer:
         return await self._answer(self._verbs(token).get_model(name))
 
+    async def engines(self, token: str | None) -> Answer:
+        return await self._answer(self._verbs(token).loaded_models())
+
+    async def load(self, name: str, body: dict[str, Any], token: str | None) -> Answer:
+        return await self._answer(self._verbs(token).load_model(name, **body))
+
+    async def unload(self, name: str, token: str | None, *, force: bool = False) -> Answer:
+        return await self._answer(self._verbs(token).unload_model(name, force=force))
+
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
         chunks = await self._verbs(token).chat_completion({**body, "stream": True})
         return [chunk.model_dump() async for chunk in chunks]
@@ -93,7 +105,7 @@ class DirectDoor:
             result = await call
         except BodhiError as error:
             return Answer(error.status, error_body(error))
-        return Answer(200, result.model_dump())
+        return Answer(204, None) if isinstance(result, int) else Answer(200, result.model_dump())
 
 
 class HttpDoor:
@@ -118,6 +130,19 @@ class HttpDoor:
     async def model(self, name: str, token: str | None) -> Answer:
         response = await self.client.get(f"v1/models/{name}", headers=_bearer(token))
         return Answer(response.status_code, response.json())
+
+    async def engines(self, token: str | None) -> Answer:
+        response = await self.client.get("bodhi/v1/engines", headers=_bearer(token))
+        return Answer(response.status_code, response.json())
+
+    async def load(self, name: str, body: dict[str, Any], token: str | None) -> Answer:
+        response = await self.client.put(f"bodhi/v1/engines/{name}", json=body, headers=_bearer(token))
+        return Answer(response.status_code, response.json())
+
+    async def unload(self, name: str, token: str | None, *, force: bool = False) -> Answer:
+        query = {"force": "true"} if force else {}
+        response = await self.client.delete(f"bodhi/v1/engines/{name}", params=query, headers=_bearer(token))
+        return Answer(response.status_code, response.json() if response.content else None)
 
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
         async with self.client.stream(

@@ -12,8 +12,8 @@ from bodhi_asgi.doctor.memory import Room, about_all, about_machine, about_model
 from bodhi_asgi.doctor.processor import features_of_build, features_of_machine, physical_cores
 from bodhi_asgi.doctor.python import about, minors_tested
 from bodhi_asgi.doctor.sizes import duration, size
+from bodhi_asgi.engine.budget import default_budget
 from bodhi_asgi.engine.memory import ModelMemory
-from bodhi_asgi.engine.process.reservation import default_budget
 from tests.doctor.support import examined, only, settings
 
 MB = 1000 * 1000
@@ -118,13 +118,13 @@ def test_two_threads_of_one_core_are_one_core(tmp_path: Path) -> None:
     ("now", "status"), [(None, "ok"), (200 * MB, "ok"), (99 * MB, "warning")], ids=["unknown", "enough", "too little"]
 )
 def test_a_model_that_does_not_fit_at_this_moment_is_a_warning(now: int | None, status: str) -> None:
-    model = ModelMemory("llama", 80 * MB, 20 * MB, 2048)
+    model = ModelMemory("llama", 80 * MB, 80 * MB, 15 * MB, 5 * MB, 2048, "mmap")
     assert about_model("m", model, Room(1000 * MB, now)).status == status
     assert about_model("m", model, Room(99 * MB, now)).status == "failed"
 
 
 def test_models_that_fit_one_by_one_and_not_together_are_a_warning() -> None:
-    one = about_model("m", ModelMemory("llama", 80 * MB, None, 2048), Room(100 * MB, None))
+    one = about_model("m", ModelMemory("llama", 80 * MB, 80 * MB, None, 0, 2048, "mmap"), Room(100 * MB, None))
     assert "an unknown amount for a context of 2048 tokens" in one.found
     assert about_all([one], Room(100 * MB, None)) == []
     assert about_all([one, one], Room(160 * MB, None)) == []

@@ -89,7 +89,7 @@ def test_guesses_grow_while_they_come_true_and_shrink_when_not() -> None:
 def test_whatever_is_guessed_everybody_says_his_words_and_every_cell_is_given_back(data: st.DataObject) -> None:
     spec = replace(ECHO, n_ctx=data.draw(st.sampled_from([40, 64])), n_batch=16, slots=3)
     runner = EchoRunner(spec)
-    facts = runner.load(lambda: True)
+    facts = runner.load(lambda _: True)
     cells = make_cells(spec, facts)
     limits = {"queue_limit": 9, "queue_limit_per_owner": 9}
     scheduler = Scheduler(runner.vocabulary, cells=cells, n_ctx=facts.n_ctx, n_batch=16, **limits)

@@ -32,8 +32,9 @@ def test_every_choice_has_its_number() -> None:
 
 def test_the_pinned_version_has_every_field_that_is_set() -> None:
     model, context = llama_cpp.llama_model_default_params(), llama_cpp.llama_context_default_params()
-    tuning = Tuning(cache_type_k="q8_0", flash_attention="on", rope_freq_base=5000.0, load_mode="read", main_gpu=3)
-    set_fields(model, **llama_tuning.of_model(tuning), tensor_split=llama_tuning.tensor_split(tuning))
+    tuning = Tuning(cache_type_k="q8_0", flash_attention="on", rope_freq_base=5000.0, main_gpu=3)
+    load_mode = llama_tuning.LOAD_MODES["read"]
+    set_fields(model, **llama_tuning.of_model(tuning), tensor_split=None, load_mode=load_mode)
     set_fields(context, **llama_tuning.of_context(tuning))
     assert (model.main_gpu, model.load_mode) == (3, llama_cpp.LLAMA_LOAD_MODE_NONE)
     assert (context.type_k, context.flash_attn_type, context.rope_freq_base) == (8, 1, 5000.0)

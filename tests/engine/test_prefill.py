@@ -41,7 +41,7 @@ async def test_a_prefill_is_stopped_in_the_middle_of_its_step() -> None:
 
 def test_who_interrupts_a_moment_early_interrupts_the_step_that_follows_and_no_other() -> None:
     runner = make_runner(SPEC)
-    runner.load(lambda: True)
+    runner.load(lambda _: True)
     runner.begin(0, work(LONG).request)
     tokens = tuple(runner.vocabulary.encode(TextPrompt(LONG)))
     plan = StepPlan((Row(0, 0, 0, tokens, wants_token=True),))

@@ -37,7 +37,7 @@ class Chooser:
 
     def __init__(self, text: str) -> None:
         self.runner = LlamaRunner(ModelSpec("demo", str(DEMO_MODEL_PATH), n_ctx=512, slots=1, threads=1))
-        self.n_vocab = self.runner.load(lambda: True).n_vocab
+        self.n_vocab = self.runner.load(lambda _: True).n_vocab
         self._text = tuple(self.runner.vocabulary.encode(TextPrompt(text)))
         self._numbers = itertools.count(1)
         self._at = 0

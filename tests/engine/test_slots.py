@@ -138,7 +138,7 @@ class InTheRealCache(AnyOrder):
 
 def test_llama_cpp_counts_shared_cells_as_the_table_does() -> None:
     runner = InTheRealCache.runner = LlamaRunner(replace(LLAMA, n_ctx=256, slots=IDS, prefix_sharing="none"))
-    runner.load(lambda: True)
+    runner.load(lambda _: True)
     run_state_machine_as_test(InTheRealCache, settings=settings(max_examples=20, stateful_step_count=25))
     runner.unload()
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bodhi_asgi.engine.engine import UNREAD_LIMIT, ThreadEngine
+from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import EngineStopped
 from bodhi_asgi.engine.loop import EngineLoop
+from bodhi_asgi.engine.mail import UNREAD_LIMIT, Mail
 from bodhi_asgi.engine.types import Chunk
 from bodhi_asgi.errors import NotStarted
 from tests.engine.support import ECHO, becomes_idle, text_of, work
@@ -18,18 +19,18 @@ TALK = " ".join(str(number) for number in range(150))
 
 async def test_a_batch_of_steps_wakes_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipe behind ``call_soon_threadsafe`` also carries signals, and loses them when it is full."""
-    engine = ThreadEngine(ECHO)
-    await engine.start()
     loop = asyncio.get_running_loop()
+    mail = Mail(loop)
     woken: list[str] = []
     wake = loop.call_soon_threadsafe
     monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *args: (woken.append("."), wake(*args))[1])
     steps = 3 * UNREAD_LIMIT
     for _ in range(steps):
-        engine._deliver([Chunk("nobody", text="x")])
+        mail.deliver([Chunk("nobody", text="x")])
     assert len(woken) == 1
     await asyncio.sleep(0)
-    await engine.aclose()
+    mail.deliver([Chunk("nobody", text="x")])
+    assert len(woken) == 2
 
 
 async def test_an_unread_answer_is_paused_within_its_limit_though_the_loop_stands_still() -> None:

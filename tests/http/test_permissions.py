@@ -28,6 +28,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "detokenize": {"model": "parrot", "tokens": [0]},
     "apply_template": {"model": "parrot", "messages": [{"role": "user", "content": "hello"}]},
     "create_token": {"scope": "scope_token_user"},
+    "load_model": {"keep_alive": "5m"},
     "update_token": {"name": "another name"},
 }
 DAY_S = 86_400

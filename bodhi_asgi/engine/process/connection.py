@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import orjson
@@ -26,10 +27,11 @@ from bodhi_asgi.engine.process.protocol import (
     error_from_plain,
     proof,
     proof_holds,
+    unload_reason,
 )
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.process.watch import Watch
-from bodhi_asgi.engine.types import Chunk, Job, ModelFacts
+from bodhi_asgi.engine.types import Chunk, Job, ModelFacts, UnloadReason
 from bodhi_asgi.errors import TooLarge
 
 HANDSHAKE_S: Final = 4.0
@@ -43,9 +45,9 @@ log = logging.getLogger(__name__)
 
 
 class ConnectionLost(Exception):
-    """The engine is gone. ``in_order``: it had said before that it was leaving."""
+    """The engine is gone. ``in_order``: it had said before that it was leaving, and why."""
 
-    def __init__(self, why: str, *, in_order: bool = False) -> None:
+    def __init__(self, why: str, *, in_order: UnloadReason | None = None) -> None:
         super().__init__(why)
         self.in_order = in_order
 
@@ -109,11 +111,13 @@ class Reading:
 
 
 class EngineConnection(asyncio.Protocol):
-    """Made by :meth:`open`; used in one event loop."""
+    """Made by :meth:`open`; used in one event loop. ``loading`` is told how much of the model is loaded."""
 
     _transport: asyncio.Transport
 
-    def __init__(self, paths: EnginePaths, linger_s: float) -> None:
+    def __init__(
+        self, paths: EnginePaths, linger_s: float, *, visits: bool, loading: Callable[[float], None] | None
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.pid = 0
         """As the kernel numbers it here, which is what signals go by; 0 when it lives in another container."""
@@ -124,6 +128,8 @@ class EngineConnection(asyncio.Protocol):
         self.watch = Watch(self)
         self._paths = paths
         self._linger_s = linger_s
+        self._visits = visits
+        self._loading = loading
         self._frames = FrameReader()
         self._nonce = secrets.token_hex(NONCE_BYTES)
         self._expected = ""
@@ -132,18 +138,27 @@ class EngineConnection(asyncio.Protocol):
         self._answers: dict[int, asyncio.Future[Message]] = {}
         self._numbers = 0
         self._why = ""
-        self._in_order = False
+        self._in_order: UnloadReason | None = None
         self._ear: int | None = None
 
     @classmethod
-    async def open(cls, paths: EnginePaths, linger_s: float) -> "EngineConnection":
-        """Connect and shake hands.
+    async def open(
+        cls,
+        paths: EnginePaths,
+        linger_s: float = 0.0,
+        *,
+        visits: bool = False,
+        loading: Callable[[float], None] | None = None,
+    ) -> "EngineConnection":
+        """Connect and shake hands; who ``visits`` wants nothing loaded and keeps nobody.
 
         Raises OSError when nobody listens, EngineSilent when who listens says nothing, ConnectionLost when the
         handshake fails.
         """
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_unix_connection(lambda: cls(paths, linger_s), str(paths.socket))
+        _, connection = await loop.create_unix_connection(
+            lambda: cls(paths, linger_s, visits=visits, loading=loading), str(paths.socket)
+        )
         asked_at_s = loop.time()
         try:
             async with asyncio.timeout(HANDSHAKE_S):
@@ -166,7 +181,7 @@ class EngineConnection(asyncio.Protocol):
     @property
     def is_awaited(self) -> bool:
         """Whether this host waits for the model, or for an answer."""
-        return not self.lost.done() and (not self.is_loaded or bool(self._readings))
+        return not self.lost.done() and (not (self.is_loaded or self._visits) or bool(self._readings))
 
     # -- requests
 
@@ -191,15 +206,15 @@ class EngineConnection(asyncio.Protocol):
         if self._readings.pop(number, None) is not None and cancel:
             self.send({"op": "cancel", "id": number})
 
-    async def ask(self, operation: str) -> Message:
-        """``ping``, ``stats``, ``describe`` or ``bye``: one question, one answer. Raises ConnectionLost."""
+    async def ask(self, operation: str, **more: object) -> Message:
+        """One question of the protocol, from ``ping`` to ``bye``, and its one answer. Raises ConnectionLost."""
         if self.lost.done():
             raise self.lost.result()
         number = self._number()
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            self.send({"op": operation, "id": number})
+            self.send({"op": operation, "id": number, **more})
             return await answer
         finally:
             del self._answers[number]
@@ -285,12 +300,15 @@ class EngineConnection(asyncio.Protocol):
             case "started":
                 if reading := self._readings.get(message["id"]):
                     reading.has_started = True
-            case "pong" | "stats" | "description" | "bye":
+            case "pong" | "stats" | "description" | "kept" | "retired" | "bye":
                 answer = self._answers.get(message["id"])
                 if answer is not None and not answer.done():
                     answer.set_result(message)
             case "leaving":
-                self._in_order = True
+                self._in_order = unload_reason(message["reason"])
+            case "loading":
+                if self._loading is not None:
+                    self._loading(float(message["fraction"]))
             case "facts":
                 self._settle(self.facts, from_plain(ModelFacts, message["facts"]))
             case "failed":
@@ -319,7 +337,8 @@ class EngineConnection(asyncio.Protocol):
         theirs, key = str(message["nonce"]), self._paths.key
         self._expected = proof(secret, "engine", self._nonce, theirs, key)
         own = proof(secret, "host", self._nonce, theirs, key)
-        self.send({"op": "hello", "nonce": self._nonce, "proof": own, "linger_s": self._linger_s})
+        hello = {"op": "hello", "nonce": self._nonce, "proof": own, "linger_s": self._linger_s}
+        self.send({**hello, "visits": self._visits})
 
     def _welcomed(self, message: Message) -> None:
         if not self._expected or not proof_holds(message["proof"], self._expected):

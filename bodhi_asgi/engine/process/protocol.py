@@ -1,8 +1,9 @@
 """What is said over the engine's socket: the operations, the handshake, and how values and errors travel.
 
-Host to engine: ``hello, submit, cancel, credit, ping, stats, describe, bye``. Engine to host: ``challenge, welcome,
-facts, failed, started, chunks, pong, stats, description, leaving, bye``. A change of any of it is a new
-``PROTOCOL_VERSION``, and with it another runtime directory: versions never meet on one socket.
+Host to engine: ``hello, submit, cancel, credit, ping, stats, describe, keep, retire, bye``. Engine to host:
+``challenge, welcome, loading, facts, failed, started, chunks, pong, stats, description, kept, retired, leaving, bye``.
+A change of any of it is a new ``PROTOCOL_VERSION``, and with it another runtime directory: versions never meet on one
+socket.
 """
 
 import base64
@@ -10,7 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
 
 import orjson
 
@@ -18,11 +19,11 @@ from bodhi_asgi import errors as shared_errors
 from bodhi_asgi.engine import errors as engine_errors
 from bodhi_asgi.engine.process.frames import FrameTooLarge, Message, encode
 from bodhi_asgi.engine.process.plain import from_plain
-from bodhi_asgi.engine.types import Chunk, Job, ModelSpec
+from bodhi_asgi.engine.types import Chunk, Job, ModelSpec, UnloadReason
 from bodhi_asgi.errors import BodhiError, Broken, MissingDependency
 from bodhi_asgi.messages import FinishReason, Logprobs, Part, TokenIds, TokenLogprob, Usage, Vectors
 
-PROTOCOL_VERSION: Final = 4
+PROTOCOL_VERSION: Final = 5
 
 CREDITS: Final = 32
 """Chunks that may be under way to one reader before its sequence is paused."""
@@ -59,6 +60,13 @@ def work_from_plain(data: object) -> Job:
     """A submitted request of any kind. Raises :class:`~bodhi_asgi.engine.process.plain.PlainInvalid`."""
     job: Job = from_plain(Job, data)  # type: ignore[arg-type]  # a union is a shape too
     return job
+
+
+def unload_reason(data: object) -> UnloadReason:
+    """Why an engine leaves. Raises ValueError for what is none of the reasons."""
+    if data not in get_args(UnloadReason):
+        raise ValueError("an unknown reason to leave")
+    return cast("UnloadReason", data)
 
 
 def chunk_to_row(request_id: int, chunk: Chunk) -> Row:

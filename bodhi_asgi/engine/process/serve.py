@@ -1,7 +1,8 @@
 """The engine process: a socket in the main thread, the engine loop in a thread of its own, and its own life.
 
 It holds the lock already. It serves whoever proves to be of the house, tells every host when the model stands or why it
-does not, and leaves in order when its last host has been gone for that host's linger time, or on SIGTERM.
+does not, and leaves in order, saying why: when its last host has been gone for that host's linger time, when it has had
+no work for its keep-alive, when it is asked to make room, or on SIGTERM.
 """
 
 import asyncio
@@ -14,20 +15,23 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from bodhi_asgi import __version__
 from bodhi_asgi.engine.errors import ModelLoadFailed
-from bodhi_asgi.engine.process import election, hardening, last_words, reservation
+from bodhi_asgi.engine.process import election, hardening, last_words
 from bodhi_asgi.engine.process.frames import Message
 from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.process.protocol import PROTOCOL_VERSION, error_to_plain
+from bodhi_asgi.engine.process.room import make_room
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.process.session import Session
+from bodhi_asgi.engine.process.stay import Stay
 from bodhi_asgi.engine.process.traffic import Traffic
 from bodhi_asgi.engine.runner import make_runner
-from bodhi_asgi.engine.types import Job, ModelFacts, ModelSpec
+from bodhi_asgi.engine.types import EngineStatus, Job, ModelFacts, ModelSpec, UnloadReason
 from bodhi_asgi.errors import BodhiError
 
 EXIT_LOAD_FAILED: Final = 18
@@ -82,21 +86,22 @@ class EngineProcess:
         self._reserved_bytes = 0
         self._traffic: Traffic | None = None
         self._outcome: Message | None = None
-        self._leave_timer: asyncio.TimerHandle | None = None
+        self._facts: ModelFacts | None = None
+        self._progress = 0.0
 
     async def run(self, listener: socket.socket, tether: int) -> int:
         """Serve until it is time to leave. Returns the exit code."""
         self._loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[int] = self._loop.create_future()
+        self._stay = Stay()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._end, 0)
+            self._loop.add_signal_handler(number, self._stay.end, 0)
         server = await self._loop.create_unix_server(self._new_session, sock=listener)
         self._announce(None)
-        self._leave_in(FIRST_HOST_S)
+        self._stay.linger(FIRST_HOST_S)
         self._loop.add_reader(tether, self._tether_cut, tether)
         tasks = [self._loop.create_task(self._load()), self._loop.create_task(self._keep_log_bounded())]
         try:
-            code = await self._ended
+            code = await self._stay.over
         finally:
             for task in tasks:
                 task.cancel()
@@ -105,7 +110,7 @@ class EngineProcess:
         server.close()
         for session in list(self._sessions):
             if code == 0:
-                session.send({"op": "leaving"})
+                session.send({"op": "leaving", "reason": self._stay.reason})
             session.close()
         has_stopped = await self._stop_engine()
         # Last, because the reservation in it counts until the memory is free.
@@ -123,29 +128,24 @@ class EngineProcess:
 
     # -- life
 
-    def _end(self, code: int) -> None:
-        if not self._ended.done():
-            self._ended.set_result(code)
-
     def _tether_cut(self, tether: int) -> None:
         self._loop.remove_reader(tether)
         os.close(tether)
         if not self._has_been_joined:
-            self._end(0)
-
-    def _leave_in(self, seconds: float) -> None:
-        self._leave_timer = self._loop.call_later(seconds, self._leave)
-
-    def _leave(self) -> None:
-        failed = self._outcome is not None and self._outcome["op"] == "failed"
-        self._end(EXIT_LOAD_FAILED if failed else 0)
+            self._stay.end(0)
 
     async def _load(self) -> None:
         try:
-            await asyncio.to_thread(reservation.reserve, self._paths, self._spec, self._reserve)
+            await make_room(self._paths, self._spec, self._reserve)
             # Beside the event loop, which answers hosts while a large library is read from a slow disk.
             runner = await asyncio.to_thread(make_runner, self._spec)
-            traffic = self._traffic = Traffic(self._spec, runner, failed=lambda: self._end(EXIT_LOOP_FAILED))
+            traffic = self._traffic = Traffic(
+                self._spec,
+                runner,
+                failed=lambda: self._stay.end(EXIT_LOOP_FAILED),
+                rested=self._rested,
+                loading=self._loading,
+            )
             traffic.engine.start()
             facts = await asyncio.wrap_future(traffic.engine.ready)
             self._announce(facts)
@@ -155,13 +155,29 @@ class EngineProcess:
             log.exception("the model could not be loaded")
             self._fail(ModelLoadFailed(f"the model '{self._spec.name}' could not be loaded: {type(error).__name__}"))
         else:
+            self._facts = facts
             self._tell({"op": "facts", "facts": facts})
+            traffic.occupancy.loaded(self._loop.time())
+            self._rested()
+
+    def _loading(self, fraction: float) -> None:
+        # Called in the engine thread.
+        self._loop.call_soon_threadsafe(self._has_progressed, fraction)
+
+    def _has_progressed(self, fraction: float) -> None:
+        self._progress = fraction
+        for session in self._sessions:
+            session.send({"op": "loading", "fraction": fraction})
+
+    def _rested(self) -> None:
+        self._stay.rest(self._standing().occupancy)
 
     def _fail(self, error: BodhiError) -> None:
         log.error("%s", error.message)
         self._tell({"op": "failed", "error": error_to_plain(error)})
+        self._stay.code = EXIT_LOAD_FAILED
         if self._sessions:
-            self._end(EXIT_LOAD_FAILED)
+            self._stay.end(EXIT_LOAD_FAILED)
 
     def _tell(self, outcome: Message) -> None:
         self._outcome = outcome
@@ -200,29 +216,37 @@ class EngineProcess:
         return Session(self, self._sessions_ever)
 
     def joined(self, session: Session) -> None:
-        if self._ended.done():
-            session.send({"op": "leaving"})
+        if self._stay.is_over:
+            session.send({"op": "leaving", "reason": self._stay.reason})
             session.close()
             return
-        if self._leave_timer is not None:
-            self._leave_timer.cancel()
+        if session.is_visitor:
+            return
+        self._stay.somebody_came()
         self._has_been_joined = True
         self._sessions.add(session)
-        if self._outcome is not None:
+        if self._outcome is None:
+            session.send({"op": "loading", "fraction": self._progress})
+        else:
             session.send(self._outcome)
             if self._outcome["op"] == "failed":
-                self._end(EXIT_LOAD_FAILED)
+                self._stay.end(EXIT_LOAD_FAILED)
 
     def left(self, session: Session) -> bool:
+        if session not in self._sessions:
+            return False
         self._sessions.discard(session)
         if self._traffic is not None:
             self._traffic.cancel_all(session)
         if self._sessions:
             return False
-        if session.linger_s <= 0:
-            self._end(0)
+        if self._outcome is None:  # nobody waits for this load any more
+            self._stay.end(0)
             return True
-        self._leave_in(session.linger_s)
+        if session.linger_s <= 0:
+            self._stay.end(0)
+            return True
+        self._stay.linger(session.linger_s)
         return False
 
     def submit(self, session: Session, request_id: int, work: Job, *, alone: bool) -> None:
@@ -243,15 +267,59 @@ class EngineProcess:
         if operation == "ping":
             engine = self._traffic.engine if self._traffic is not None else None
             return {"op": "pong", "progress": engine.progress if engine else 0, "is_busy": not engine or engine.is_busy}
-        traffic = self._standing()
         if operation == "stats":
-            return {"op": "stats", "stats": traffic.engine.stats()}
+            return {"op": "stats", "stats": self._standing().engine.stats()}
+        traffic = self._traffic
         return {
             "op": "description",
             "pid": os.getpid(),
             "launch": self.launch,
             "spec": self._spec,
             "hosts": len(self._sessions),
-            "requests": traffic.under_way,
-            "progress": traffic.engine.progress,
+            "requests": traffic.under_way if traffic is not None else 0,
+            "status": self._status(),
         }
+
+    def keep(self, keep_alive_s: float) -> None:
+        self._standing().occupancy.keep(keep_alive_s)
+        self._rested()
+
+    def retire(self, reason: UnloadReason, *, force: bool) -> bool:
+        if not (force or self._stay.is_over or self._may_retire(reason)):
+            return False
+        self._stay.end(0, reason)
+        return True
+
+    def _may_retire(self, reason: UnloadReason) -> bool:
+        if self._outcome is None or self._traffic is None:
+            return False
+        occupancy = self._traffic.occupancy
+        # Another model does not drive out one that somebody is just coming for; an operator may.
+        return occupancy.may_leave(self._loop.time()) if reason == "room" else not occupancy.is_busy
+
+    def _status(self) -> EngineStatus:
+        found = EngineStatus(
+            key=self.key,
+            model=self._spec.name,
+            state="loading",
+            pid=os.getpid(),
+            progress=self._progress,
+            reserved_bytes=self._reserved_bytes,
+            hosts=len(self._sessions),
+        )
+        if self._facts is None or self._traffic is None:
+            return found
+        occupancy, stats, now = self._traffic.occupancy, self._traffic.engine.stats(), self._loop.time()
+        return replace(
+            found,
+            state="ready",
+            progress=1.0,
+            n_ctx=self._facts.n_ctx,
+            under_way=self._traffic.under_way,
+            running=stats.running,
+            waiting=stats.waiting,
+            slots=stats.slots_total,
+            idle_s=occupancy.idle_s(now),
+            expires_in_s=None if occupancy.expires_at is None else max(0.0, occupancy.expires_at - now),
+            may_leave=occupancy.may_leave(now),
+        )

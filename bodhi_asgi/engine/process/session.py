@@ -10,8 +10,15 @@ from bodhi_asgi import __version__
 from bodhi_asgi.engine.process.frames import FrameInvalid, FrameReader, Message, encode
 from bodhi_asgi.engine.process.peer import peer_uid
 from bodhi_asgi.engine.process.plain import PlainInvalid
-from bodhi_asgi.engine.process.protocol import NONCE_BYTES, PROTOCOL_VERSION, proof, proof_holds, work_from_plain
-from bodhi_asgi.engine.types import Job
+from bodhi_asgi.engine.process.protocol import (
+    NONCE_BYTES,
+    PROTOCOL_VERSION,
+    proof,
+    proof_holds,
+    unload_reason,
+    work_from_plain,
+)
+from bodhi_asgi.engine.types import Job, UnloadReason
 
 HANDSHAKE_S: Final = 5.0
 
@@ -49,6 +56,14 @@ class Server(Protocol):
         """The answer to ``ping``, ``stats`` or ``describe``."""
         ...
 
+    def keep(self, keep_alive_s: float) -> None:
+        """Stay loaded for so long without work, from now on."""
+        ...
+
+    def retire(self, reason: UnloadReason, *, force: bool) -> bool:
+        """Unload and leave, unless that would interrupt somebody. Whether it does."""
+        ...
+
 
 class Session(asyncio.Protocol):
     """Reads frames in order; a malformed one, or one out of order, ends the connection without a word."""
@@ -58,6 +73,8 @@ class Session(asyncio.Protocol):
     def __init__(self, server: Server, number: int) -> None:
         self.number = number
         self.linger_s = 0.0
+        self.is_visitor = False
+        """It looks and asks, and is no host: the engine neither stays nor leaves because of it."""
         self._server = server
         self._reader = FrameReader()
         self._nonce = secrets.token_hex(NONCE_BYTES)
@@ -112,6 +129,8 @@ class Session(asyncio.Protocol):
         match operation:
             case "submit":
                 work = work_from_plain(message["work"])
+                if self.is_visitor:
+                    raise ValueError("a request of somebody who only looks")
                 self._server.submit(self, _number(message["id"]), work, alone=bool(message["alone"]))
             case "credit":
                 self._server.credit(self, _number(message["id"]), _number(message["chunks"]))
@@ -119,6 +138,13 @@ class Session(asyncio.Protocol):
                 self._server.cancel(self, _number(message["id"]))
             case "ping" | "stats" | "describe":
                 self.send({**self._server.answer(operation), "id": _number(message["id"])})
+            case "keep":
+                self._server.keep(float(message["keep_alive_s"]))
+                self.send({"op": "kept", "id": _number(message["id"])})
+            case "retire":
+                reason = unload_reason(message["reason"])
+                accepted = self._server.retire(reason, force=bool(message["force"]))
+                self.send({"op": "retired", "id": _number(message["id"]), "accepted": accepted})
             case "bye":
                 number = _number(message["id"])
                 self.send({"op": "bye", "id": number, "leaving": self._leave()})
@@ -139,6 +165,7 @@ class Session(asyncio.Protocol):
         self._handshake.cancel()
         self._known = True
         self.linger_s = float(message["linger_s"])
+        self.is_visitor = bool(message.get("visits", False))
         answer = proof(server.secret, "engine", nonce, self._nonce, server.key)
         self.send({"op": "welcome", "proof": answer, "launch": server.launch})
         server.joined(self)

@@ -23,7 +23,7 @@ from bodhi_asgi.engine.process.launch import Candidate, launch
 from bodhi_asgi.engine.process.peer import send_signal
 from bodhi_asgi.engine.process.runtime import EnginePaths, open_private, spec_key
 from bodhi_asgi.engine.single_flight import SingleFlight
-from bodhi_asgi.engine.types import ModelFacts, ModelSpec
+from bodhi_asgi.engine.types import ModelFacts, ModelSpec, UnloadReason
 from bodhi_asgi.errors import BodhiError, ConfigurationInvalid
 
 State: TypeAlias = Literal["idle", "starting", "ready", "down", "failed", "closed"]
@@ -50,7 +50,11 @@ log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Calls ``on_loaded`` each time this host has found the model standing, ``on_died`` with the reason of a death."""
+    """Calls ``on_loaded`` each time this host has found the model standing, ``on_died`` with the reason of a death.
+
+    ``on_loading`` is told how much of the model is loaded, from 0 to 1, and ``on_unloaded`` why an engine has left in
+    order. A start is given up ``patience_s`` after the last who waited for it has gone.
+    """
 
     def __init__(
         self,
@@ -60,7 +64,10 @@ class Supervisor:
         linger_s: float,
         start_timeout_s: float,
         clock: Clock,
+        patience_s: float,
+        on_loading: Callable[[float], None] | None,
         on_loaded: Callable[[ModelFacts], None] | None,
+        on_unloaded: Callable[[UnloadReason], None] | None,
         on_died: Callable[[str], None] | None,
     ) -> None:
         self.state: State = "idle"
@@ -70,10 +77,13 @@ class Supervisor:
         self._runtime_dir = runtime_dir
         self._linger_s = linger_s
         self._start_timeout_s = start_timeout_s
+        self.progress = 0.0
+        self._on_loading = on_loading
         self._on_loaded = on_loaded
+        self._on_unloaded = on_unloaded
         self._on_died = on_died
         self._live: EngineConnection | None = None
-        self._opening = SingleFlight(self._open, ended=self._stopped)
+        self._opening = SingleFlight(self._open, ended=self._stopped, patience_s=patience_s)
         self._candidates: dict[str, Candidate] = {}
         self._breaker = Breaker(clock)
         self._reports: set[asyncio.Task[None]] = set()
@@ -154,6 +164,7 @@ class Supervisor:
 
     async def _open(self) -> EngineConnection:
         self.state = "starting"
+        self._is_loading(0.0)
         try:
             await asyncio.sleep(self._breaker.backoff_s)
             async with asyncio.timeout(self._start_timeout_s):
@@ -166,6 +177,10 @@ class Supervisor:
             self.reason = error.message
             self.state = "failed"
             raise
+        except asyncio.CancelledError:
+            if not self.is_closed:
+                self.state = "idle"
+            raise
         except Exception:
             self.state = "failed"
             raise
@@ -176,6 +191,11 @@ class Supervisor:
         if self._on_loaded is not None:
             self._on_loaded(connection.facts.result())
         return connection
+
+    def _is_loading(self, fraction: float) -> None:
+        self.progress = fraction
+        if self._on_loading is not None:
+            self._on_loading(fraction)
 
     async def _loaded(self) -> EngineConnection:
         deaths = 0
@@ -214,7 +234,7 @@ class Supervisor:
         try:
             while True:
                 try:
-                    return await EngineConnection.open(paths, self._linger_s)
+                    return await EngineConnection.open(paths, self._linger_s, loading=self._is_loading)
                 except OSError:
                     silent = 0  # nobody listens there
                 except EngineSilent as lost:
@@ -268,6 +288,8 @@ class Supervisor:
         self._live = None
         if lost.in_order:
             self.state = "idle"
+            if self._on_unloaded is not None:
+                self._on_unloaded(lost.in_order)
             return
         self.state = "down"
         self.restarts += 1

@@ -13,6 +13,7 @@ from typing import Final
 
 from bodhi_asgi.engine.errors import EngineLost, EngineStopped
 from bodhi_asgi.engine.loop import EngineLoop
+from bodhi_asgi.engine.occupancy import Occupancy
 from bodhi_asgi.engine.process.admission import Admission
 from bodhi_asgi.engine.process.protocol import CREDITS, Row, chunk_frames, chunk_to_row
 from bodhi_asgi.engine.process.session import Session
@@ -44,13 +45,24 @@ class Traffic:
     """Owns the engine loop. All methods but ``_deliver`` belong to the thread of the socket's event loop.
 
     ``failed`` is called when the engine loop has ended by itself; its requests are not answered then, because for their
-    hosts that is a death like any other.
+    hosts that is a death like any other. ``rested`` is called when the last request has gone, ``loading`` in the engine
+    thread as the model is loaded.
     """
 
-    def __init__(self, spec: ModelSpec, runner: Runner, *, failed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        runner: Runner,
+        *,
+        failed: Callable[[], None],
+        rested: Callable[[], None],
+        loading: Callable[[float], None],
+    ) -> None:
         self._failed = failed
-        self.engine: Final = EngineLoop(runner, spec, self._deliver)
+        self._rested = rested
+        self.engine: Final = EngineLoop(runner, spec, self._deliver, loading=loading)
         self._loop = asyncio.get_running_loop()
+        self.occupancy: Final = Occupancy(spec.keep_alive_s, self._loop.time())
         self._admission = Admission(self._admit)
         self._patience: asyncio.TimerHandle | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -73,6 +85,7 @@ class Traffic:
             if inner_id in self._requests:
                 raise ValueError("a request id that is already under way")
             self._requests[inner_id] = Request(session, number, inner)
+        self.occupancy.began(work.keep_alive_s)
         self._admission.arrive(inner_id, alone=alone)
         if self._admission.is_held_up and self._patience is None:
             self._patience = self._loop.call_later(PATIENCE_S, self._lose_patience)
@@ -84,7 +97,7 @@ class Traffic:
             known = self._requests.pop(inner_id, None)
         if known is not None:
             self.engine.cancel(inner_id)
-            self._admission.leave(inner_id)
+            self._leave(inner_id)
 
     def cancel_all(self, session: Session) -> None:
         """End everything a host has under way."""
@@ -104,6 +117,13 @@ class Traffic:
             if request.is_paused and request.credits > 0:
                 request.is_paused = False
                 self.engine.resume(inner_id)
+
+    def _leave(self, inner_id: str) -> None:
+        """A request is over, however that came about."""
+        self._admission.leave(inner_id)
+        self.occupancy.ended(self._loop.time())
+        if not self.occupancy.is_busy:
+            self._rested()
 
     def _lose_patience(self) -> None:
         self._patience = None
@@ -174,7 +194,7 @@ class Traffic:
         for inner_id in proven:
             self._admission.prove(inner_id)
         for inner_id in finished:
-            self._admission.leave(inner_id)
+            self._leave(inner_id)
 
 
 def _inner_id(session: Session, number: int) -> str:

@@ -78,25 +78,26 @@ class LlamaRunner:
         assert self._vocabulary is not None, "the model is not loaded"
         return self._vocabulary
 
-    def load(self, is_wanted: Callable[[], bool]) -> ModelFacts:
+    def load(self, advance: Callable[[float], bool]) -> ModelFacts:
         path = Path(self._spec.path)
         # A file that ends too early would end the process with SIGBUS, and much else that is wrong with an assertion.
-        model_memory(path, self._spec.n_ctx)
+        memory = model_memory(path, self._spec)
         _initialise()
         _last_error.clear()
         params = llama_cpp.llama_model_default_params()
-        progress = llama_cpp.llama_progress_callback(lambda _, __: is_wanted())
+        progress = llama_cpp.llama_progress_callback(lambda fraction, _: advance(fraction))
         shares = llama_tuning.tensor_split(self._spec.tuning)
         set_fields(
             params,
             n_gpu_layers=self._spec.n_gpu_layers,
             tensor_split=shares,
             progress_callback=progress,
+            load_mode=llama_tuning.LOAD_MODES[memory.load_mode],
             **llama_tuning.of_model(self._spec.tuning),
         )
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
-            reason = "the load was cancelled" if not is_wanted() else _reason()
+            reason = _reason() if advance(1.0) else "the load was cancelled"
             raise ModelLoadFailed(f"the model '{self._spec.name}' cannot be loaded: {reason}", model=self._spec.name)
         try:
             # Before the context, which is sized for the nodes that adapters add to a graph.

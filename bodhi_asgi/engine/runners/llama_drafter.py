@@ -40,9 +40,14 @@ class LlamaDrafter:
     def load(self, model: Any, *, n_ctx: int, threads: int, abort: Any, reason: Callable[[], str]) -> None:
         """Load it beside ``model``. Raises ModelLoadFailed saying what is wrong with it."""
         path = Path(self._spec.speculation.path)
-        model_memory(path, n_ctx)
+        memory = model_memory(path, self._spec)
         params = llama_cpp.llama_model_default_params()
-        set_fields(params, n_gpu_layers=self._spec.n_gpu_layers, **llama_tuning.of_model(self._spec.tuning))
+        set_fields(
+            params,
+            n_gpu_layers=self._spec.n_gpu_layers,
+            load_mode=llama_tuning.LOAD_MODES[memory.load_mode],
+            **llama_tuning.of_model(self._spec.tuning),
+        )
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             raise self._refused(reason())

@@ -63,7 +63,6 @@ def of_model(tuning: Tuning) -> dict[str, Any]:
     return {
         "split_mode": SPLIT_MODES[tuning.split_mode],
         "main_gpu": tuning.main_gpu,
-        "load_mode": LOAD_MODES[tuning.load_mode],
     }
 
 

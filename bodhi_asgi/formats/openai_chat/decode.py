@@ -86,6 +86,7 @@ def decode(body: JSONObject | ChatCompletionRequest, limits: RequestLimits) -> C
         n=choices_of(wire.n, limits),
         logprobs=_logprobs(wire),
         adapters=adapters_of(wire.lora),
+        keep_alive_s=wire.keep_alive,
         constraint=constraint_of(wire),
         tool_use=tool_use,
         thinking_budget=budget,

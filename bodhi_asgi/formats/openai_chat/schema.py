@@ -14,6 +14,7 @@ from bodhi_asgi.validation import WHOLE, WireModel
 from bodhi_asgi.wire.adapters import AdapterUses
 from bodhi_asgi.wire.constraint import GuidedOptions
 from bodhi_asgi.wire.images import ImagePart
+from bodhi_asgi.wire.keep_alive import KeepAlive
 from bodhi_asgi.wire.sampling import SamplingOptions
 from bodhi_asgi.wire.thinking import ThinkingOptions
 from bodhi_asgi.wire.tools import ToolName, ToolOptions
@@ -95,6 +96,7 @@ class ChatCompletionRequest(SamplingOptions, GuidedOptions, ToolOptions, Thinkin
     max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
     n: Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None = None
     lora: AdapterUses | None = None
+    keep_alive: KeepAlive | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
     user: Annotated[str, Field(max_length=512)] | None = None

@@ -12,7 +12,8 @@ import pytest
 from bodhi_asgi.clock import StillClock
 from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.errors import EngineStopped, ModelLoadFailed
-from bodhi_asgi.engine.pool import FIRST_COOL_DOWN_S, LAST_COOL_DOWN_S, EnginePool, EngineState
+from bodhi_asgi.engine.place import FIRST_COOL_DOWN_S, LAST_COOL_DOWN_S, EngineState
+from bodhi_asgi.engine.pool import EnginePool, Watchers
 from bodhi_asgi.engine.process.runtime import runtime_directory
 from bodhi_asgi.engine.types import ModelSpec
 from bodhi_asgi.errors import Broken, ConfigurationInvalid
@@ -42,7 +43,7 @@ async def make_pool(runtime_dir: Path, tmp_path: Path) -> AsyncIterator[MakePool
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 async def test_all_who_ask_at_once_get_the_same_started_engine(make_pool: MakePool, isolation: str) -> None:
     loaded: list[str] = []
-    pool = make_pool(isolation, on_loaded=loaded.append)
+    pool = make_pool(isolation, watchers=Watchers(loaded=lambda model, _: loaded.append(model)))
     engines = await asyncio.gather(*(pool.engine(ECHO) for _ in range(8)))
     assert all(engine is engines[0] for engine in engines)
     assert await pool.engine(ECHO) is engines[0]
@@ -96,7 +97,10 @@ async def test_a_failed_start_is_told_with_its_reason_and_tried_again_after_a_co
 async def test_an_engine_that_died_is_started_again_for_the_next_who_asks(make_pool: MakePool) -> None:
     deaths: list[tuple[str, str]] = []
     loaded: list[str] = []
-    pool = make_pool("process", on_died=lambda model, reason: deaths.append((model, reason)), on_loaded=loaded.append)
+    watchers = Watchers(
+        loaded=lambda model, _: loaded.append(model), died=lambda model, reason: deaths.append((model, reason))
+    )
+    pool = make_pool("process", watchers=watchers)
     engine = await pool.engine(ECHO)
     pid = pool.states()["echo"].pid
     assert pid is not None

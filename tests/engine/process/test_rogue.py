@@ -304,12 +304,12 @@ async def test_what_came_before_the_end_is_still_read(serve: Serve) -> None:
         await stage.shake_hands()
         submit = await stage.hear()
         stage.say({"op": "started", "id": submit["id"]}, {"op": "chunks", "rows": [[submit["id"], "a"], [99, "b"]]})
-        stage.say({"op": "leaving"})
+        stage.say({"op": "leaving", "reason": "idle"})
 
     connection = await open_within_seconds(await serve(play))
     reading = connection.submit(WORK, alone=False)
     lost = await connection.lost
-    assert lost.in_order
+    assert lost.in_order == "idle"
     assert reading.has_started
     assert (await reading.next()).text == "a"
     with pytest.raises(ConnectionLost):
