@@ -127,6 +127,8 @@ def _must_be_json(hint: Any, where: str) -> None:
     except (PydanticUserError, TypeError, ValueError) as error:
         shown = getattr(hint, "__name__", None) or str(hint)
         what = f"'{where}' is {shown}, which has no JSON schema; bind it, or take it from the ToolContext"
+        if isinstance(error, PydanticUserError) and error.code == "typed-dict-version":
+            what = f"'{where}' is a TypedDict of typing; before Python 3.12 take that of typing_extensions"
         raise ToolUnusable(what, param=where) from error
 
 

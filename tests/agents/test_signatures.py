@@ -1,12 +1,13 @@
 """What a model is told of a function, and which functions are refused."""
 
 import functools
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -208,6 +209,10 @@ def test_a_return_type_that_cannot_be_resolved_is_nobodys_concern() -> None:
 class Connection: ...
 
 
+class Options(TypedDict):
+    verbose: bool
+
+
 def star(*values: int) -> None: ...
 def stars(**values: int) -> None: ...
 def positional(a: int, /) -> None: ...
@@ -217,6 +222,7 @@ def forward(a: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F8
 def unhashable(a: AsyncIterator[int]) -> None: ...
 def contexts(a: ToolContext[int], b: ToolContext[int]) -> None: ...
 def maybe_context(a: ToolContext[int] | None) -> None: ...
+def typed(a: Options) -> None: ...
 def generator(a: int):  # type: ignore[no-untyped-def]
     yield a
 
@@ -233,6 +239,10 @@ def generator(a: int):  # type: ignore[no-untyped-def]
         (unhashable, "unhashable.a", "no JSON schema"),
         (contexts, "contexts.b", "second context"),
         (maybe_context, "maybe_context.a", "no JSON schema"),
+        pytest.param(
+            *(typed, "typed.a", "typing_extensions"),
+            marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="read by pydantic since 3.12"),
+        ),
         (generator, "generator", "generator"),
         (lambda a: a, "name", "tool name '<lambda>'"),
         (functools.partial(lambda a: a, 1), "name", "tool name"),

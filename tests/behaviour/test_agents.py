@@ -4,11 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import httpx2
 import pytest
+from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -147,6 +151,54 @@ async def test_a_model_that_calls_on_and_on_is_stopped(server: BodhiServer) -> N
     forced = Agent("demo", tools=[add], limits=AgentLimits(turns=1), tool_choice="required", temperature=0)
     result = await forced.run(server, SUM)
     assert (result.outcome, result.spent.tool_calls) == (AgentOutcome.TURN_LIMIT, 1)
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    good: bool
+
+
+class Tree(BaseModel):
+    value: int
+    children: "Annotated[list[Tree], Field(max_length=2)]" = []
+
+
+TYPES = {
+    "a decimal number": Decimal,
+    "a number within limits": Annotated[float, Field(gt=0, lt=1)],
+    "a number or a text": int | str,
+    "one of some values": Literal[1, "a", None],
+    "a set": Annotated[set[int], Field(max_length=3)],
+    "a pair": tuple[int, Annotated[str, Field(max_length=5)]],
+    "a list": Annotated[list[int], Field(min_length=1, max_length=3)],
+    "a map": dict[str, int],
+    "a date": date,
+    "an id": UUID,
+    "a pattern": Annotated[str, Field(pattern=r"^\d{3}$")],
+    "a path": Path,
+    "a model of several": Annotated[Cat | Dog, Field(discriminator="kind")],
+    "a model within itself": Tree,
+    "anything": Any,
+}
+
+
+async def test_whatever_the_types_of_a_function_a_model_writes_arguments_that_fit(server: BodhiServer) -> None:
+    for name, kind in TYPES.items():
+
+        async def add(x: kind) -> str:  # type: ignore[valid-type]
+            return "added"
+
+        limits = AgentLimits(turns=1)
+        agent = Agent("demo", tools=[add], tool_choice="required", limits=limits, max_tokens=150, temperature=0)
+        run = agent.run(server, SUM)
+        kinds = [event.kind async for event in run]
+        assert "tool_failed" not in kinds, name
+        assert run.result.outcome == AgentOutcome.LENGTH or "tool_called" in kinds, name
 
 
 class Host:
