@@ -83,6 +83,18 @@ async def test_the_demo_model_tells_its_tokens_and_its_template(door: Door) -> N
     assert tokens.count((await door.ask("tokenize", {**control, "parse_special": True}, token)).body["tokens"][0]) == 1
 
 
+async def test_the_tokens_of_a_conversation_with_tools_are_those_its_answer_is_counted_by(door: Door) -> None:
+    token = await token_for(door, "demo")
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": parameters}}]
+    chat = {"model": "demo", "messages": [{"role": "user", "content": "What is the weather in Paris?"}], "tools": tools}
+    counted = await door.ask("tokenize", chat, token)
+    answered = await door.chat({**chat, "max_tokens": 4}, token)
+
+    assert counted.body["count"] == answered.body["usage"]["prompt_tokens"]
+    assert "weather" in (await door.ask("apply_template", chat, token)).body["prompt"]
+
+
 async def test_openais_own_client_reads_the_vectors_as_numbers(settings: dict[str, Any]) -> None:
     app = BodhiApp(**settings)
     async with serving(app) as base:

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from bodhi_asgi import BodhiApp, Grants
+from tests.engine.reading_models import meaning_model, write
 from tests.servers import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +53,15 @@ async def running(app: str, environment: dict[str, str]) -> AsyncIterator[httpx2
 
 
 def test_every_example_has_its_test() -> None:
-    tested = {"django_composition", "fastapi_app", "host_tools", "no_http", "starlette_app", "structured_output"}
+    tested = {
+        "django_composition",
+        "fastapi_app",
+        "host_tools",
+        "no_http",
+        "semantic_search",
+        "starlette_app",
+        "structured_output",
+    }
     assert {path.stem for path in EXAMPLES} == tested
 
 
@@ -62,6 +71,14 @@ async def test_starlette_view_streams_the_words(environment: dict[str, str]) -> 
         assert answer.status_code == 200
         assert answer.text.strip()
         assert (await client.get("/bodhi/ping")).status_code == 200
+
+
+async def test_notes_are_found_by_what_they_mean(environment: dict[str, str], tmp_path: Path) -> None:
+    model = write(meaning_model(), tmp_path / "meaning.gguf")
+    async with running("examples.semantic_search:app", {**environment, "BODHI_MODELS": f"minilm={model}"}) as client:
+        for question, note in (("kittens and whiskers", "cat purrs"), ("a storm of wet weather", "Thunder and rain")):
+            found = (await client.get("/find", params={"q": question})).json()
+            assert note in found[0]["note"]
 
 
 async def test_fastapi_users_use_what_they_were_granted(environment: dict[str, str]) -> None:
