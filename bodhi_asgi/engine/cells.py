@@ -5,7 +5,8 @@ the longest beginning that is there. One that shares a long beginning with anoth
 waits for it, so that a burst on a common beginning computes that once.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from bodhi_asgi.engine.plan import Edit
@@ -22,13 +23,36 @@ WORTH_WAITING: Final = 32
 """So many tokens less to compute make it worth to wait for another's prompt."""
 
 
-class Cells:
-    """Slots, cells and the prefix cache as one. ``shared`` lets owners use what others have computed."""
+WORTH_KEEPING: Final = 32
+"""So many tokens of a prompt are worth a copy of the state they lead to, where sequences are shared whole."""
 
-    def __init__(self, table: SlotTable, prefix: PrefixCache | None = None, *, shared: bool = False) -> None:
+
+@dataclass(slots=True)
+class _Found:
+    """How much of a prompt is ``ready`` in ``source``, how much ``leader`` is about to have, and how much somebody has
+    in a form that cannot be shared."""
+
+    source: int = -1
+    ready: int = 0
+    leader: Sequence | None = None
+    promised: int = 0
+    missed: int = 0
+
+
+class Cells:
+    """Slots, cells and the prefix cache as one.
+
+    ``shared`` lets owners use what others have computed. ``whole`` is for models whose sequences can only be shared as
+    they stand: copies are kept of the places where prompts are likely to part.
+    """
+
+    def __init__(
+        self, table: SlotTable, prefix: PrefixCache | None = None, *, shared: bool = False, whole: bool = False
+    ) -> None:
         self.table = table
         self._prefix = prefix or NoPrefix()
         self._shared = shared
+        self._whole = whole
         self._running: dict[int, Sequence] = {}
 
     @property
@@ -51,19 +75,40 @@ class Cells:
         ``ahead`` are sequences by slot that run and were let in before; so nobody waits for who waits for him.
         """
         assert sequence.slot is not None
-        source, ready, promised = self._best(sequence, ahead)
-        sequence.promised = promised if promised - ready >= WORTH_WAITING else 0
-        if sequence.promised:
+        found = self._best(sequence, ahead)
+        sequence.promised = found.promised if found.promised - found.ready >= WORTH_WAITING else 0
+        if sequence.promised and found.leader is not None:
+            if self._whole:
+                found.leader.halts.add(found.promised)
             return False
-        if ready >= LEAST_SHARED:
+        ready = found.ready if found.ready >= LEAST_SHARED else 0
+        if ready:
             self.table.hold(sequence.slot, 0)  # of a first step that was given up
-            self.table.share(source, sequence.slot, ready)
-            sequence.begin_at(ready)
-            if source not in self._running:
-                self._prefix.let_go(source)
-        else:
-            sequence.begin_at(0)
+            self.table.share(found.source, sequence.slot, ready)
+            if found.source not in self._running:
+                self._prefix.let_go(found.source)
+        sequence.begin_at(ready)
+        if self._whole:
+            places = (found.missed, sequence.prompt_tokens - 1)
+            sequence.halts = {place for place in places if place - ready >= WORTH_KEEPING}
         return True
+
+    def piece(self, sequence: Sequence, most: int) -> int:
+        """How many tokens of a prompt to compute next, at most so many."""
+        ends = [place for place in sequence.halts if place > sequence.computed]
+        return min(most, sequence.pending, min(ends, default=len(sequence.tokens)) - sequence.computed)
+
+    def keep_copies(self, sequences: Iterable[Sequence]) -> None:
+        """Keep a copy of those that have come to one of their halts."""
+        for sequence in sequences:
+            if sequence.computed not in sequence.halts or sequence.slot is None:
+                continue
+            sequence.halts.discard(sequence.computed)
+            key, tokens = self._key(sequence), sequence.tokens[: sequence.computed]
+            if not self._is_there(key, tokens) and (self.table.has_free_id or self._evicted()):
+                copied = self.table.copy(sequence.slot)
+                self._prefix.insert(copied, key, tokens)
+                self._prefix.let_go(copied)
 
     def extend(self, sequence: Sequence, size: int) -> None:
         """Cells for ``size`` more tokens, taken from the cache if need be; :attr:`available` must have them."""
@@ -81,18 +126,25 @@ class Cells:
     def leave(self, sequence: Sequence) -> None:
         """Take a sequence's slot; what it has computed stays as cache if it is worth it and not there already."""
         assert sequence.slot is not None
-        slot, sequence.slot = sequence.slot, None
-        computed, sequence.computed = sequence.computed, 0
-        sequence.promised = 0
-        del self._running[slot]
-        self._prefix.remove(slot)
+        slot, computed = sequence.slot, sequence.computed
         key, tokens = self._key(sequence), sequence.tokens[:computed]
-        if computed < LEAST_SHARED or self._is_there(key, tokens) or not self._prefix.insert(slot, key, tokens):
+        self._take_out(sequence)
+        # A sequence that can be shared as it stands only cannot be cut to what was computed of it either.
+        is_good = computed >= LEAST_SHARED and not (self._whole and self.table.cells_of(slot) != computed)
+        if is_good and not self._is_there(key, tokens) and self._prefix.insert(slot, key, tokens):
+            self.table.hold(slot, computed)
+            self.table.keep(slot)
+            self._prefix.let_go(slot)
+        else:
             self.table.drop(slot)
-            return
-        self.table.hold(slot, computed)
-        self.table.keep(slot)
-        self._prefix.let_go(slot)
+
+    def lose(self, sequence: Sequence) -> None:
+        """What a sequence had is gone, whether its own or shared; it begins again in another place."""
+        assert sequence.slot is not None
+        slot = sequence.slot
+        self._take_out(sequence)
+        self.table.drop(slot)
+        self.enter(sequence)
 
     def shared_in_use(self, sequence: Sequence) -> int:
         """How many of a waiting sequence's tokens those who run have or will have in cells that it can share."""
@@ -120,45 +172,62 @@ class Cells:
         self._prefix.check()
         assert self.table.slots_used == len(self._running), "a slot without a sequence, or the reverse"
 
-    def _best(self, sequence: Sequence, ahead: Mapping[int, Sequence]) -> tuple[int, int, int]:
-        """The id that has most of a sequence's tokens, how many, and how many somebody ahead will have."""
-        source, ready, promised = -1, 0, 0
+    def _best(self, sequence: Sequence, ahead: Mapping[int, Sequence]) -> _Found:
+        found = _Found()
         most = len(sequence.tokens) - 1  # the last one is always computed, for what follows it
         for slot, common in self._prefix.match(self._key(sequence), sequence.tokens):
-            if common <= max(ready, promised):
+            if common <= max(found.ready, found.promised):
                 break
             if slot == sequence.slot:
                 continue
             there = min(common, most)
             leader = self._running.get(slot)
-            if leader is not None:
-                if slot in ahead:
-                    promised = max(promised, there)
-                there = min(there, leader.computed)
-            if there > ready:
-                source, ready = slot, there
-        return source, ready, promised
+            has = leader.computed if leader is not None else self.table.cells_of(slot)
+            ready = min(has, there) if not self._whole else has if has <= there else 0
+            if ready > found.ready:
+                found.source, found.ready = slot, ready
+            if slot in ahead and has < there > found.promised:
+                found.leader, found.promised = leader, there
+            if ready < there:
+                found.missed = max(found.missed, there)
+        return found
 
     def _is_there(self, key: Hashable, tokens: list[int]) -> bool:
-        """Whether the cache has all of this; what has only a beginning of it is given up for it."""
+        """Whether the cache has all of this; what has only a beginning of it is given up for it, if it can be."""
         beginnings = []
         for slot, common in self._prefix.match(key, tokens):
             other = self._running.get(slot)
-            if common == len(tokens) and (other is None or other.computed >= common):
+            has = other.computed if other is not None else self.table.cells_of(slot)
+            if common == len(tokens) and (has == common if self._whole else has >= common):
                 if other is None:
                     self._prefix.let_go(slot)
-                return True
-            if other is None and self.table.cells_of(slot) == common:
+                    return True
+                if not self._whole:
+                    return True
+            elif other is None and has == common and not self._whole:
                 beginnings.append(slot)
         for slot in beginnings:
             self._prefix.remove(slot)
             self.table.drop(slot)
         return False
 
+    def _take_out(self, sequence: Sequence) -> None:
+        assert sequence.slot is not None
+        del self._running[sequence.slot]
+        self._prefix.remove(sequence.slot)
+        sequence.slot = None
+        sequence.computed = sequence.promised = 0
+
     def _evict(self) -> None:
+        is_done = self._evicted()
+        assert is_done, "there is nothing left to evict"
+
+    def _evicted(self) -> bool:
         slot = self._prefix.evict()
-        assert slot is not None, "there is nothing left to evict"
+        if slot is None:
+            return False
         self.table.drop(slot)
+        return True
 
     def _key(self, sequence: Sequence) -> Hashable:
         return (None if self._shared else sequence.work.owner, sequence.adapters)
@@ -168,4 +237,5 @@ def make_cells(spec: ModelSpec, facts: ModelFacts) -> Cells:
     """The cells of a model as it was loaded."""
     is_kept = spec.prefix_sharing != "none" and facts.sequences > spec.slots
     table = SlotTable(spec.slots, facts.n_ctx, facts.sequences)
-    return Cells(table, RadixPrefix() if is_kept else NoPrefix(), shared=spec.prefix_sharing == "all")
+    prefix = RadixPrefix() if is_kept else NoPrefix()
+    return Cells(table, prefix, shared=spec.prefix_sharing == "all", whole=facts.reuse == "whole")

@@ -45,7 +45,10 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Let ``target``, which is empty, have the first ``cells`` cells of ``source`` as well."""
+    """Let ``target``, which is empty, have the first ``cells`` cells of ``source`` as well.
+
+    Of a model that can only share sequences whole, these are all that ``source`` has.
+    """
 
     source: int
     target: int
@@ -105,8 +108,12 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What was drawn for each slot whose row wanted a token, and ``more`` of it behind guesses that were right."""
+    """What was drawn for each slot whose row wanted a token, and ``more`` of it behind guesses that were right.
+
+    Slots that are ``lost`` have no cells any more: the step was not done, and their model cannot go back.
+    """
 
     outcome: StepOutcome = StepOutcome.DONE
     drawn: dict[int, Drawn] = field(default_factory=dict)
     more: dict[int, tuple[Drawn, ...]] = field(default_factory=dict)
+    lost: frozenset[int] = frozenset()

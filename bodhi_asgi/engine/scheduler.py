@@ -152,6 +152,7 @@ class Scheduler:
         ``prefill_limit`` bounds the tokens of prompts in a step in which others wait for their next token. ``drafts``
         are guesses of what sequences say next, by their number.
         """
+        self._cells.keep_copies(self._running)
         for _ in range(2):  # who had to give way in the first round may be let in again in the second
             self._let_in()
             for adapters in self._turns.order(
@@ -166,6 +167,9 @@ class Scheduler:
 
     def apply(self, plan: StepPlan, result: StepResult) -> list[Chunk]:
         """Take what came of a plan. Sequences that have ended since then are skipped."""
+        for loser in self._running:
+            if loser.slot in result.lost:
+                self._cells.lose(loser)
         if result.outcome is StepOutcome.NO_CELLS:
             return self._without_cells()
         if result.outcome is StepOutcome.ABORTED:
@@ -245,20 +249,24 @@ class Scheduler:
 
     def _prefill_rows(self, adapters: AdapterSet, budget: int) -> list[Row]:
         rows: list[Row] = []
+        for sequence in self._ready_prompts(adapters):
+            if budget > 0 and sequence.slot is not None and self._make_room(sequence, sequence.fitting(1)):
+                size = sequence.fitting(min(self._cells.piece(sequence, budget), self._cells.available))
+                rows.append(self._hold_row(sequence, size))
+                budget -= size
+        return rows
+
+    def _ready_prompts(self, adapters: AdapterSet) -> list[Running]:
+        """Who has a prompt to be computed and does not wait for another to compute the beginning of it."""
+        ready: list[Running] = []
         ahead: dict[int, Running] = {}
-        for sequence in tuple(self._running):
+        for sequence in self._running:
             if sequence.slot is None or sequence.is_paused or sequence.adapters != adapters:
                 continue
-            is_prompt = sequence.pending > 1
-            if is_prompt and (sequence.computed or self._cells.begin(sequence, ahead)):
-                size = min(budget, sequence.pending)
-                if size > 0 and self._make_room(sequence, sequence.fitting(1)):
-                    size = sequence.fitting(min(size, self._cells.available))
-                    rows.append(self._hold_row(sequence, size))
-                    budget -= size
-            if sequence.slot is not None:
-                ahead[sequence.slot] = sequence
-        return rows
+            if sequence.pending > 1 and (sequence.computed or self._cells.begin(sequence, ahead)):
+                ready.append(sequence)
+            ahead[sequence.slot] = sequence
+        return ready
 
     def _make_way(self) -> str | None:
         """Who is next and can be admitted now, if need be in the place of those who stand still or have most."""

@@ -18,7 +18,8 @@ class Sequence:
 
     What is not computed yet is pending: the whole prompt at first, one token in each decode step, everything again
     after a preemption. While a sequence waits for another to compute a beginning that they share, ``promised`` tokens
-    will come from there. ``number`` orders sequences by age and names their sampler.
+    will come from there. Pieces of its prompt end at each of ``halts``, where it is worth to share it as it stands.
+    ``number`` orders sequences by age and names their sampler.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Sequence:
     slot: int | None = None
     computed: int = 0
     promised: int = 0
+    halts: set[int] = field(default_factory=set)
     is_paused: bool = False
     cached_tokens: int | None = None
     prompt_tokens: int = field(init=False)

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from bodhi_asgi.engine.plan import Clear, Copy, Edit
-from bodhi_asgi.engine.types import ModelSpec
+from bodhi_asgi.engine.types import ModelSpec, Reuse
 
 MOST_IDS: Final = 256
 """llama.cpp's ``LLAMA_MAX_SEQ``."""
 
-IDS_FOR_CACHE: Final = 24
-"""Ids beyond the slots, one for each finished sequence whose cells are cached. An id costs a row of logits."""
+IDS_FOR_CACHE: Final[dict[Reuse, int]] = {"beginnings": 24, "whole": 8}
+"""Ids beyond the slots, one for each finished sequence that is cached. An id costs a row of logits, and in a model that
+has to share sequences whole, a state."""
 
 
-def sequence_ids(spec: ModelSpec) -> int:
+def sequence_ids(spec: ModelSpec, reuse: Reuse = "beginnings") -> int:
     """How many sequence ids a model is loaded with."""
-    return spec.slots if spec.prefix_sharing == "none" else min(MOST_IDS, spec.slots + IDS_FOR_CACHE)
+    return spec.slots if spec.prefix_sharing == "none" else min(MOST_IDS, spec.slots + IDS_FOR_CACHE[reuse])
 
 
 @dataclass(eq=False, slots=True)
@@ -144,6 +145,16 @@ class SlotTable:
         """The slot is out of use; its id and its cells stay as they are until :meth:`drop`."""
         place = self._kept[slot] = self._used.pop(slot)
         self._out_of_use(place)
+
+    def copy(self, slot: int) -> int:
+        """Keep a copy of a slot in use, as it stands. There must be a free id."""
+        given = self._used[slot]
+        copied = heapq.heappop(self._free)
+        self._kept[copied] = _Place(given.last, given.cells)
+        for run in given.path():
+            run.holders += 1
+        self._edits.append(Copy(slot, copied, given.cells))
+        return copied
 
     def drop(self, slot: int) -> None:
         """The id is free again, whether in use or kept; it loses its cells before the next step."""

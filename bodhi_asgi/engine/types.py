@@ -23,6 +23,7 @@ from bodhi_asgi.messages import (
 
 RunnerName: TypeAlias = Literal["llama", "echo", "poison"]
 PrefixSharing: TypeAlias = Literal["none", "owner", "all"]
+Reuse: TypeAlias = Literal["beginnings", "whole"]
 CacheType: TypeAlias = Literal["f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 FlashAttention: TypeAlias = Literal["auto", "on", "off"]
 SplitMode: TypeAlias = Literal["layer", "row", "none"]
@@ -180,7 +181,8 @@ class ModelFacts:
 
     ``generates``, ``embeds`` and ``ranks`` are what it can be asked for. Vectors have ``width`` numbers, and
     ``longest_text`` is how many tokens one text may have; in pieces, where ``reads_in_pieces``. A batch has at most
-    ``texts_at_once``. ``sequences`` are the sequence ids there are, of which no more than the slots run.
+    ``texts_at_once``. ``sequences`` are the sequence ids there are, of which no more than the slots run;
+    ``reuse`` says whether any beginning of a sequence can be shared or only the whole of it.
     """
 
     n_ctx: int
@@ -189,6 +191,7 @@ class ModelFacts:
     description: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     sequences: int = 1
+    reuse: Reuse = "beginnings"
     generates: bool = True
     embeds: bool = False
     ranks: bool = False

@@ -9,9 +9,11 @@ import pytest
 
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.engine import ThreadEngine
+from bodhi_asgi.engine.slots import IDS_FOR_CACHE
 from bodhi_asgi.engine.types import ModelSpec, Work
-from bodhi_asgi.messages import ChatPrompt, Delta, GenerateRequest, Message, Role, Usage
+from bodhi_asgi.messages import ChatPrompt, Delta, GenerateRequest, Message, Role, Sampling, TokenPrompt, Usage
 from tests.engine.gguf_files import write_full_precision
+from tests.engine.memory_models import write_memory_model
 from tests.engine.support import GREEDY, LLAMA, becomes_idle, deltas_of, numbers, text_of, work
 
 STREAMS, TOKENS, NEAR_TIES = 8, 16, 0.005
@@ -142,3 +144,61 @@ async def test_what_a_cancelled_request_has_computed_is_there_for_the_next(engin
     await stream.aclose()
     _, usage = await last_of(engine, work(text, max_tokens=2))
     assert usage.cached_tokens == usage.prompt_tokens - 1
+
+
+# -- models that can only be shared as they stand
+
+
+@pytest.fixture(scope="module", params=["mamba", "jamba", "gemma3"])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    """A model with a state, one with a state and a cache, and one with a window."""
+    path = write_memory_model(tmp_path_factory.mktemp("model") / "model.gguf", request.param)
+    return replace(LLAMA, name=request.param, path=str(path), n_ctx=4096, slots=STREAMS, queue_limit=2000)
+
+
+async def test_a_state_or_a_window_is_shared_as_it_stands_and_changes_no_answer(whole: ModelSpec) -> None:
+    engine, forgetful = ThreadEngine(whole), ThreadEngine(replace(whole, prefix_sharing="none"))
+    facts = await engine.start()
+    await forgetful.start()
+    assert (facts.reuse, facts.sequences) == ("whole", STREAMS + IDS_FOR_CACHE["whole"])
+    asked = branching(random.Random(13), 60)
+    asked = [" ".join(text.split()[:60]) for text in asked]
+    alone = [await text_of(forgetful, work(text, max_tokens=TOKENS)) for text in asked]
+    together = await asyncio.gather(*(last_of(engine, work(text, max_tokens=TOKENS)) for text in asked))
+    again = [await last_of(engine, work(text, max_tokens=TOKENS)) for text in asked]
+    different = [text for text, solo, (said, _), (same, _) in zip(asked, alone, together, again, strict=True)
+                 if not solo == said == same]  # fmt: skip
+    assert not different
+    assert sum(usage.cached_tokens > 0 for _, usage in together) > 10
+    await becomes_idle(engine)
+    await engine.aclose()
+    await forgetful.aclose()
+
+
+async def test_an_answer_to_the_same_prompt_goes_on_from_a_copy_of_its_state(whole: ModelSpec) -> None:
+    engine = ThreadEngine(whole)
+    await engine.start()
+    text = " ".join(WORDS * 4)
+    said, first = await last_of(engine, work(text, max_tokens=TOKENS))
+    again, second = await last_of(engine, work(text, max_tokens=TOKENS))
+    assert (first.cached_tokens, second.cached_tokens, again) == (0, first.prompt_tokens - 1, said)
+    burst = await asyncio.gather(*(last_of(engine, work(f"{text} new", max_tokens=TOKENS)) for _ in range(4)))
+    assert len({said for said, _ in burst}) == 1
+    assert sorted(usage.prompt_tokens - usage.cached_tokens for _, usage in burst)[:3] == [1, 1, 1]
+    await engine.aclose()
+
+
+async def test_the_next_turn_goes_on_from_the_state_at_the_end_of_the_last(whole: ModelSpec) -> None:
+    engine, forgetful = ThreadEngine(whole), ThreadEngine(replace(whole, prefix_sharing="none"))
+    await engine.start()
+    await forgetful.start()
+    tokens, word = [100 + number for number in range(80)], 500
+    always = Sampling(temperature=0, logit_bias=((word, 100.0),))
+    for turn in range(4):
+        request = GenerateRequest("m", TokenPrompt(tuple(tokens)), always, max_tokens=6)
+        said, usage = await last_of(engine, Work(f"s{next(numbers)}", request))
+        assert said == await text_of(forgetful, Work(f"s{next(numbers)}", request))
+        assert usage.cached_tokens == (len(tokens) - 4 if turn else 0), "its last word was not computed any more"
+        tokens += [*[word] * 6, 200 + turn, 300, 301]
+    await engine.aclose()
+    await forgetful.aclose()

@@ -18,7 +18,7 @@ from bodhi_asgi.engine.errors import (
     WorkCancelled,
 )
 from bodhi_asgi.engine.pace import MIN_TOKENS, Pace
-from bodhi_asgi.engine.plan import Clear, Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import Clear, Copy, Edit, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.prefix import NoPrefix, RadixPrefix
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import RETRY_AFTER_S, Scheduler
@@ -29,6 +29,17 @@ from tests.engine.support import work
 
 MARKS: Final = 2
 """Tokens that the echo puts around what it is to say."""
+
+
+class StatefulRunner(EchoRunner):
+    """An echo that can share a sequence only as it stands, as a recurrent model does."""
+
+    def _edit(self, edit: Edit) -> None:
+        if isinstance(edit, Copy):
+            assert len(self._cells[edit.source]) == edit.cells, "a part of a state is no state"
+        else:
+            assert edit.begin in (0, len(self._cells.get(edit.slot, ()))), "a state has no past"
+        super()._edit(edit)
 
 
 class Machine:
@@ -44,10 +55,13 @@ class Machine:
         queue_limit_per_owner: int = 8,
         kept: int = 8,
         shared: bool = False,
+        whole: bool = False,
     ) -> None:
-        self.n_ctx, self.n_batch = n_ctx, n_batch
-        self.runner = EchoRunner(ModelSpec("parrot", "nowhere", runner="echo", n_ctx=n_ctx))
-        self.cells = Cells(SlotTable(slots, n_ctx, slots + kept), RadixPrefix() if kept else NoPrefix(), shared=shared)
+        self.n_ctx, self.n_batch, self.whole = n_ctx, n_batch, whole
+        kind = StatefulRunner if whole else EchoRunner
+        self.runner = kind(ModelSpec("parrot", "nowhere", runner="echo", n_ctx=n_ctx))
+        table, prefix = SlotTable(slots, n_ctx, slots + kept), RadixPrefix() if kept else NoPrefix()
+        self.cells = Cells(table, prefix, shared=shared, whole=whole)
         self.scheduler = Scheduler(
             self.runner.vocabulary,
             cells=self.cells,
@@ -98,8 +112,9 @@ class Machine:
             result = self.runner.run(plan)
             assert result.outcome is StepOutcome.DONE, "the cells of the scheduler and of the cache differ"
         else:
-            self.runner.run(StepPlan((), plan.edits))
-            result = StepResult(outcome)
+            lost = frozenset(row.slot for row in plan.rows) if self.whole else frozenset()
+            self.runner.run(StepPlan((), (*plan.edits, *map(Clear, lost))))
+            result = StepResult(outcome, lost=lost)
         self.hear(self.scheduler.apply(plan, result))
         self.free_samplers()
         return plan
@@ -146,8 +161,11 @@ class AnyOrder(RuleBasedStateMachine):
         queue_limit=st.integers(0, 5),
         kept=st.integers(0, 4),
         shared=st.booleans(),
+        whole=st.booleans(),
     )
-    def begin(self, slots: int, n_ctx: int, n_batch: int, queue_limit: int, kept: int, shared: bool) -> None:
+    def begin(
+        self, slots: int, n_ctx: int, n_batch: int, queue_limit: int, kept: int, shared: bool, whole: bool
+    ) -> None:
         self.machine = Machine(
             slots=slots,
             n_ctx=n_ctx,
@@ -156,6 +174,7 @@ class AnyOrder(RuleBasedStateMachine):
             queue_limit_per_owner=2,
             kept=kept,
             shared=shared,
+            whole=whole,
         )
         self.slots, self.queue_limit = slots, queue_limit
         self.now_s = 0.0

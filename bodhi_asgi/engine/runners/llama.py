@@ -21,7 +21,7 @@ from bodhi_asgi.engine.drafts import Drafter, PromptLookup
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.images import has_image
 from bodhi_asgi.engine.memory import context_tokens, model_memory
-from bodhi_asgi.engine.plan import Clear, Copy, Drawn, Edit, Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import Drawn, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners import llama_tuning
 from bodhi_asgi.engine.runners.llama_adapters import LlamaAdapters
@@ -29,6 +29,7 @@ from bodhi_asgi.engine.runners.llama_batch import Batch
 from bodhi_asgi.engine.runners.llama_drafter import LlamaDrafter, takes_back
 from bodhi_asgi.engine.runners.llama_draw import Drawer
 from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, answer_grammar_of, make_tokenizer
+from bodhi_asgi.engine.runners.llama_memory import LlamaMemory, reuse_of
 from bodhi_asgi.engine.runners.llama_pooled import PooledContext
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
@@ -57,7 +58,7 @@ class LlamaRunner:
         self._spec = spec
         self._model: Any = None
         self._context: Any = None
-        self._memory: Any = None
+        self._memory: LlamaMemory | None = None
         self._vocabulary: LlamaVocabulary | None = None
         self._drawers: dict[int, Drawer] = {}
         self._candidates: Candidates | None = None
@@ -140,8 +141,9 @@ class LlamaRunner:
             self._images.let_go(sampler)
 
     def run(self, plan: StepPlan) -> StepResult:
+        assert self._memory is not None, "the model is not loaded"
         for edit in plan.edits:
-            self._edit(edit)
+            self._memory.edit(edit)
         if not plan.rows:
             return StepResult()
         assert self._batch is not None
@@ -160,13 +162,12 @@ class LlamaRunner:
                 drawn={slot: first for slot, (first, *_) in drawn.items()},
                 more={slot: tuple(more) for slot, (_, *more) in drawn.items() if more},
             )
-        # Some of the batch may have been computed: take every row back to where it was.
-        for row in plan.rows:
-            llama_cpp.llama_memory_seq_rm(self._memory, row.slot, row.position, -1)
+        # Some of the batch may have been computed.
+        lost = self._memory.take_back(plan.rows, was_begun=code != NO_CELLS, in_parts=rows is not plan.rows)
         if code == ABORTED:
-            return StepResult(StepOutcome.ABORTED)
+            return StepResult(StepOutcome.ABORTED, lost=lost)
         if code == NO_CELLS:
-            return StepResult(StepOutcome.NO_CELLS)
+            return StepResult(StepOutcome.NO_CELLS, lost=lost)
         raise RuntimeError(f"llama_decode failed with {code}: {_reason()}")
 
     def _draw(self, row: Row, first: int) -> list[Drawn]:
@@ -190,7 +191,8 @@ class LlamaRunner:
         return PromptLookup() if self._spec.speculation.kind == "lookup" else self._drafter
 
     def interrupt(self) -> None:
-        self._is_interrupted = True
+        # Where a step cannot be taken back, everybody in it would lose more than the one who leaves would save.
+        self._is_interrupted = self._memory is None or self._memory.can_go_back
 
     def unload(self) -> None:
         for drawer in self._drawers.values():
@@ -256,15 +258,16 @@ class LlamaRunner:
             n_ctx=context_tokens(self._spec.n_ctx, llama_cpp.llama_model_n_ctx_train(self._model)),
             n_batch=self._spec.n_batch,
             n_ubatch=tuning.n_ubatch or self._spec.n_batch,
-            n_seq_max=sequence_ids(self._spec),
+            n_seq_max=sequence_ids(self._spec, reuse_of(self._model)),
         )
         n_ctx, sequences = llama_cpp.llama_n_ctx(self._context), llama_cpp.llama_n_seq_max(self._context)
-        self._memory = llama_cpp.llama_get_memory(self._context)
+        has_cells = bool(llama_cpp.llama_get_memory(self._context))
+        self._memory = LlamaMemory(self._model, self._context) if has_cells else None
         self._batch = Batch(self._spec.n_batch)
         metadata = _metadata(self._model)
         self._vocabulary = LlamaVocabulary(self._model, metadata, self._images)
         pooled = self._pooled = PooledContext(
-            self._model, metadata, self._spec, has_cells=bool(self._memory), new_context=self._new_context
+            self._model, metadata, self._spec, has_cells=has_cells, new_context=self._new_context
         )
         if self._images is not None:
             self._lead = self._images.lead(self._context, self._batch)
@@ -279,6 +282,7 @@ class LlamaRunner:
             description=_text(partial(llama_cpp.llama_model_desc, self._model)),
             metadata=metadata,
             sequences=sequences,
+            reuse=reuse_of(self._model),
             generates=pooled.speaks,
             embeds=pooled.embeds,
             ranks=pooled.ranks,
@@ -309,13 +313,6 @@ class LlamaRunner:
                 f"the model '{self._spec.name}' has no room for its context: {_reason()}", model=self._spec.name
             )
         return context
-
-    def _edit(self, edit: Edit) -> None:
-        match edit:
-            case Clear(slot, begin):
-                llama_cpp.llama_memory_seq_rm(self._memory, slot, begin, -1)
-            case Copy(source, target, cells):
-                llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, cells)
 
 
 def _metadata(model: Any) -> dict[str, str]:

@@ -1,0 +1,60 @@
+"""The cells of a llama.cpp context: what can be shared of them, and how a step is taken back.
+
+A plain KV cache keeps every position, and any beginning of a sequence can be shared. A recurrent model (Mamba, RWKV)
+keeps one state for all that it has read, a hybrid one keeps both, and a sliding window forgets what lies behind it:
+those can be shared only as they stand, whole.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import llama_cpp
+
+from bodhi_asgi.engine.plan import Clear, Copy, Edit, Row
+from bodhi_asgi.engine.types import Reuse
+
+
+def reuse_of(model: Any) -> Reuse:
+    """What can be shared of this model's sequences."""
+    is_whole = (
+        llama_cpp.llama_model_is_recurrent(model)
+        or llama_cpp.llama_model_is_hybrid(model)
+        or llama_cpp.llama_model_n_swa(model) > 0
+    )
+    return "whole" if is_whole else "beginnings"
+
+
+class LlamaMemory:
+    """Belongs to a context and ends with it."""
+
+    def __init__(self, model: Any, context: Any) -> None:
+        self._memory = llama_cpp.llama_get_memory(context)
+        self._reuse = reuse_of(model)
+        has_state = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
+        in_one_go = llama_cpp.llama_n_ubatch(context) >= llama_cpp.llama_n_batch(context)
+        self.can_go_back = not has_state and (self._reuse == "beginnings" or in_one_go)
+        """Whether a step that is given up leaves its sequences as they were. A window moves on with each part of it."""
+
+    def edit(self, edit: Edit) -> None:
+        """Carry out an edit."""
+        match edit:
+            case Clear(slot, begin):
+                llama_cpp.llama_memory_seq_rm(self._memory, slot, begin, -1)
+            case Copy(source, target, cells):
+                # Whole, where it has to be: a state or a window is copied as it stands, and a part of it is an abort.
+                begin, end = (-1, -1) if self._reuse == "whole" else (0, cells)
+                llama_cpp.llama_memory_seq_cp(self._memory, source, target, begin, end)
+
+    def take_back(self, rows: Iterable[Row], *, was_begun: bool, in_parts: bool) -> frozenset[int]:
+        """Take rows that were not computed back to where they were; the slots that have lost their cells by it.
+
+        ``in_parts`` when some of them may have been computed before others failed.
+        """
+        is_lost = not self.can_go_back if was_begun and not in_parts else in_parts and self._reuse == "whole"
+        lost = set()
+        for row in rows:
+            is_back = llama_cpp.llama_memory_seq_rm(self._memory, row.slot, row.position, -1)
+            if is_lost or not is_back:
+                llama_cpp.llama_memory_seq_rm(self._memory, row.slot, -1, -1)
+                lost.add(row.slot)
+        return frozenset(lost)
