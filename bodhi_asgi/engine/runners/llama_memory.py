@@ -50,7 +50,7 @@ class LlamaMemory:
 
         ``in_parts`` when some of them may have been computed before others failed.
         """
-        is_lost = not self.can_go_back if was_begun and not in_parts else in_parts and self._reuse == "whole"
+        is_lost = (was_begun and not self.can_go_back) or (in_parts and self._reuse == "whole")
         lost = set()
         for row in rows:
             is_back = llama_cpp.llama_memory_seq_rm(self._memory, row.slot, row.position, -1)
