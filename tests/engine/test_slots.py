@@ -122,7 +122,7 @@ class InTheRealCache(AnyOrder):
     def it_is_so_in_the_real_cache(self) -> None:
         self.runner.run(StepPlan((), self.table.edits()))
         for slot, cells in self.everybody.items():
-            done = llama_cpp.llama_memory_seq_pos_max(self.runner._memory, slot) + 1
+            done = llama_cpp.llama_memory_seq_pos_max(llama_cpp.llama_get_memory(self.runner._context), slot) + 1
             if done < len(cells):
                 assert self.decode(slot, done, len(cells) - done) is StepOutcome.DONE
         free = self.table.cells_free
