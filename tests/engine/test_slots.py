@@ -102,7 +102,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 def test_slots_and_cells_add_up_in_whatever_order_they_are_taken_shared_kept_and_dropped() -> None:
-    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=100, stateful_step_count=40))
+    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=60, stateful_step_count=40))
 
 
 class InTheRealCache(AnyOrder):
@@ -139,7 +139,7 @@ class InTheRealCache(AnyOrder):
 def test_llama_cpp_counts_shared_cells_as_the_table_does() -> None:
     runner = InTheRealCache.runner = LlamaRunner(replace(LLAMA, n_ctx=256, slots=IDS, prefix_sharing="none"))
     runner.load(lambda _: True)
-    run_state_machine_as_test(InTheRealCache, settings=settings(max_examples=20, stateful_step_count=25))
+    run_state_machine_as_test(InTheRealCache, settings=settings(max_examples=8, stateful_step_count=25))
     runner.unload()
 
 
