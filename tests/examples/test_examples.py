@@ -61,6 +61,7 @@ def test_every_example_has_its_test() -> None:
         "semantic_search",
         "starlette_app",
         "structured_output",
+        "tool_use",
     }
     assert {path.stem for path in EXAMPLES} == tested
 
@@ -121,12 +122,21 @@ async def test_host_tools_are_used_and_the_one_that_matters_waits_for_a_person(e
         assert (await client.get("/decide", params={"state_id": paused["state_id"]})).status_code == 404
 
 
-async def test_an_answer_is_an_object_in_openais_own_client(environment: dict[str, str], tmp_path: Path) -> None:
+CLIENTS = {
+    "structured_output": "Nora is a cat and 7 years old\n",
+    "tool_use": "It is rainy in Paris, with 12 degrees.\n",
+}
+
+
+@pytest.mark.parametrize("example", CLIENTS)
+async def test_openais_own_client_gets_an_object_and_uses_a_tool(
+    example: str, environment: dict[str, str], tmp_path: Path
+) -> None:
     app = BodhiApp(data_dir=tmp_path / "data", engine={"isolation": "thread"})
     async with serving(app) as url:
         token = (await app.server.create_api_token("test", grants=Grants.everything())).token.reveal()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "examples/structured_output.py"),
+            *(sys.executable, f"examples/{example}.py"),
             cwd=ROOT,
             env={**environment, "OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": token},
             stdout=asyncio.subprocess.PIPE,
@@ -134,7 +144,7 @@ async def test_an_answer_is_an_object_in_openais_own_client(environment: dict[st
         async with asyncio.timeout(90):
             output, _ = await process.communicate()
     assert process.returncode == 0
-    assert output.decode() == "Nora is a cat and 7 years old\n"
+    assert output.decode() == CLIENTS[example]
 
 
 async def test_script_answers_every_question(environment: dict[str, str]) -> None:

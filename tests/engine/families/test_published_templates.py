@@ -24,6 +24,7 @@ from tests.engine.families.conversations import (
 )
 from tests.engine.families.published import PUBLISHED, each_published_template
 
+MODELS = Path(__file__).parents[3] / "docs" / "models.md"
 WITHOUT_TOOL_SYNTAX = {
     "HuggingFaceTB-SmolLM3-3B",
     "google-gemma-2-2b-it",
@@ -51,6 +52,17 @@ def test_continuous_integration_has_the_published_templates() -> None:
 def test_a_published_template_is_recognised(path: Path) -> None:
     family = recognise(path.read_text("utf-8"))
     assert (family.name == GENERIC.name) == (path.stem in WITHOUT_TOOL_SYNTAX)
+
+
+@each_published_template
+def test_the_documentation_has_a_row_for_a_published_template(path: Path) -> None:
+    family = recognise(path.read_text("utf-8"))
+    thoughts = "no" if family.thinking is None else f"`{family.thinking.open.strip()}`".replace("|", "\\|")
+    [row] = [line for line in MODELS.read_text("utf-8").splitlines() if line.startswith(f"| {path.stem} |")]
+    assert [cell.strip() for cell in row.replace("\\|", "\0").split("|")][2:5:2] == [
+        family.name,
+        thoughts.replace("\\|", "\0"),
+    ]
 
 
 @each_published_template
