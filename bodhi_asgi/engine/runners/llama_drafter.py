@@ -152,9 +152,9 @@ class LlamaDrafter:
         """Whether it can guess for ``model`` and take guesses back."""
         mine, other = (llama_cpp.llama_model_get_vocab(one) for one in (self._model, model))
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(mine)
-        text = llama_cpp.llama_vocab_get_text
+        spelled = llama_cpp.llama_vocab_get_text
         if self._n_vocab != llama_cpp.llama_vocab_n_tokens(other) or any(
-            text(mine, token) != text(other, token) for token in range(self._n_vocab)
+            spelled(mine, token) != spelled(other, token) for token in range(self._n_vocab)
         ):
             raise self._refused("it has another vocabulary than the model it is to guess for")
         if not takes_back(self._model):
