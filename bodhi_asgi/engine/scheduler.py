@@ -8,7 +8,7 @@ until shares are even. Everything that is added ends in exactly one final chunk.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -22,6 +22,7 @@ from bodhi_asgi.engine.errors import (
     EngineStopped,
     WorkCancelled,
 )
+from bodhi_asgi.engine.pace import shares
 from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.queue import FairQueue
 from bodhi_asgi.engine.runner import Vocabulary
@@ -149,8 +150,8 @@ class Scheduler:
     def schedule(self, prefill_limit: int, drafts: Mapping[int, Sequence[int]] = NO_DRAFTS) -> StepPlan | None:
         """The next step, or None when there is nothing to compute.
 
-        ``prefill_limit`` bounds the tokens of prompts in a step in which others wait for their next token. ``drafts``
-        are guesses of what sequences say next, by their number.
+        ``prefill_limit`` is the piece of a prompt for which those who wait for their next token may be held up, see
+        :func:`~bodhi_asgi.engine.pace.shares`. ``drafts`` are guesses of what sequences say next, by their number.
         """
         self._cells.keep_copies(self._running)
         for _ in range(2):  # who had to give way in the first round may be let in again in the second
@@ -234,8 +235,12 @@ class Scheduler:
         """One step of the sequences with these adapters: the others wait for the next one."""
         rows = self._decode_rows(adapters, drafts)
         budget = self._n_batch - sum(len(row.tokens) for row in rows)
-        is_awaited = bool(rows) or any(sequence.wants_token for sequence in self._running)
-        rows += self._prefill_rows(adapters, min(budget, prefill_limit) if is_awaited else budget)
+        prompts = self._ready_prompts(adapters)
+        most = [one.pending for one in prompts]
+        speaking = sum(sequence.wants_token for sequence in self._running)
+        if speaking:
+            most = shares(prefill_limit, budget, speaking, most)
+        rows += self._prefill_rows(zip(prompts, most, strict=True), budget)
         # Room is made at the cost of others, who may have had their row already, and may even be back by now.
         latest = {row.sampler: row for row in rows}
         return [row for sequence in self._running if (row := latest.get(sequence.number)) and sequence.is_next(row)]
@@ -247,11 +252,12 @@ class Scheduler:
             if sequence.wants_token and sequence.adapters == adapters and self._make_room(sequence, 1)
         ]
 
-    def _prefill_rows(self, adapters: AdapterSet, budget: int) -> list[Row]:
+    def _prefill_rows(self, prompts: Iterable[tuple[Running, int]], budget: int) -> list[Row]:
         rows: list[Row] = []
-        for sequence in self._ready_prompts(adapters):
-            if budget > 0 and sequence.slot is not None and self._make_room(sequence, sequence.fitting(1)):
-                size = sequence.fitting(min(self._cells.piece(sequence, budget), self._cells.available))
+        for sequence, most in prompts:
+            size = min(budget, most)
+            if size > 0 and sequence.slot is not None and self._make_room(sequence, sequence.fitting(1)):
+                size = sequence.fitting(min(self._cells.piece(sequence, size), self._cells.available))
                 rows.append(self._hold_row(sequence, size))
                 budget -= size
         return rows

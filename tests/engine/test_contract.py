@@ -182,6 +182,16 @@ async def test_a_reader_that_stands_still_holds_up_nobody_else(engine: Engine) -
         assert len(set(answers)) == 1
 
 
+async def test_a_beginning_that_was_computed_is_not_computed_again(engine: Engine) -> None:
+    beginning = " ".join(f"word {number}" for number in range(20))
+    deltas = [await deltas_of(engine, work(f"{beginning} {last}", max_tokens=2)) for last in ("one", "two", "one")]
+    cached = [one[-1].usage.cached_tokens for one in deltas if one[-1].usage]
+    assert cached[0] == 0 < cached[1] < cached[2]
+    stats = await engine.stats()
+    assert stats.cached_tokens == sum(cached)
+    assert stats.cells_cached > 0
+
+
 async def test_sixteen_at_once_say_what_each_says_alone(engine: Engine) -> None:
     words = ("apple", "river", "stone", "cloud", "table", "bridge", "candle", "mirror")
     countries = ("France", "Italy", "Spain", "Japan", "Peru", "Chile", "Cuba", "Egypt")

@@ -3,7 +3,7 @@
 from typing import Final
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -17,7 +17,7 @@ from bodhi_asgi.engine.errors import (
     PromptInvalid,
     WorkCancelled,
 )
-from bodhi_asgi.engine.pace import MIN_TOKENS, Pace
+from bodhi_asgi.engine.pace import MIN_TOKENS, Pace, shares
 from bodhi_asgi.engine.plan import Clear, Copy, Edit, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.prefix import NoPrefix, RadixPrefix
 from bodhi_asgi.engine.runners.echo import EchoRunner
@@ -508,20 +508,47 @@ def test_a_sequence_that_is_lost_or_a_slot_without_one_is_noticed() -> None:
         machine.scheduler.check()
 
 
-def test_a_piece_of_a_prompt_is_a_tenth_of_a_seconds_worth() -> None:
+def test_a_piece_of_a_prompt_is_a_fifth_of_a_seconds_worth() -> None:
     def step_of(tokens: int) -> StepPlan:
-        return StepPlan((Row(0, 0, 0, (1,) * tokens, wants_token=True), Row(1, 1, 9, (1,), wants_token=True)))
+        return StepPlan((Row(0, 0, 0, (1,) * (tokens - 1), wants_token=True), Row(1, 1, 9, (1,), wants_token=True)))
 
     pace = Pace()
     assert pace.prefill_limit == MIN_TOKENS
-    pace.measured(step_of(MIN_TOKENS - 1), 1.0)
+    pace.measured(step_of(MIN_TOKENS), 1.0)
     assert pace.prefill_limit == MIN_TOKENS, "a few tokens say nothing"
     pace.measured(step_of(100), 0.1)
-    assert pace.prefill_limit == 100
+    assert pace.prefill_limit == 200
     pace.measured(step_of(100), 0.2)
-    assert pace.prefill_limit == 76, "0.7 of one millisecond and 0.3 of two make 1.3"
+    assert pace.prefill_limit == 153, "0.7 of one millisecond and 0.3 of two make 1.3"
     pace.measured(step_of(100), 1000.0)
     assert pace.prefill_limit == MIN_TOKENS
     for _ in range(100):
         pace.measured(step_of(100), 0.0)
     assert pace.prefill_limit > 1_000_000, "a clock that did not move divides nothing by zero"
+
+
+def test_newcomers_hold_up_who_speaks_by_a_piece_and_by_more_only_when_short_ones_outnumber_them() -> None:
+    assert shares(20, 512, 1, [2000]) == [20], "one long prompt"
+    assert shares(20, 512, 8, [2000, 30]) == [10, 10], "a long one leaves half of it to who stands behind"
+    assert shares(20, 512, 1, [30] * 15) == [30] * 10 + [0] * 5, "fifteen beside one: fifteen pieces"
+    assert shares(20, 512, 5, [30] * 10) == [30, 10] + [0] * 8, "ten beside five: two pieces"
+    assert shares(20, 512, 9, [30] * 7) == [20] + [0] * 6
+    assert shares(20, 512, 1, [2000] * 15) == [10, 10] + [0] * 13, "long ones are never more than a piece"
+    assert shares(20, 100, 1, [30] * 15) == [30, 30, 30, 10] + [0] * 11, "no more than the step has room for"
+
+
+@given(
+    piece=st.integers(1, 100),
+    budget=st.integers(0, 600),
+    speaking=st.integers(1, 16),
+    prompts=st.lists(st.integers(1, 3000), max_size=16),
+)
+def test_nobody_waits_longer_for_newcomers_than_they_gain(
+    piece: int, budget: int, speaking: int, prompts: list[int]
+) -> None:
+    given_ = shares(piece, budget, speaking, prompts)
+    assert all(0 <= one <= left for one, left in zip(given_, prompts, strict=True))
+    assert sum(given_) <= budget
+    assert sum(given_) <= max(piece, piece * len(prompts) / speaking)
+    if prompts and budget:
+        assert any(given_), "somebody goes on"
