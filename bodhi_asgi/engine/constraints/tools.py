@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from bodhi_asgi.engine.constraints.bare import at_root, check_whole, slashed, terminal_of
 from bodhi_asgi.engine.constraints.grammar import lark_text
 from bodhi_asgi.engine.constraints.schema import Schema, guided, load_schema
 from bodhi_asgi.engine.constraints.translate import ANSWER, Grammar, body_of
+from bodhi_asgi.engine.errors import ConstraintInvalid
 from bodhi_asgi.engine.families.types import (
     Family,
     GemmaCalls,
@@ -26,6 +28,9 @@ from bodhi_asgi.messages import Constraint, ToolSpec, ToolUse
 
 Spell: TypeAlias = Callable[[str], list[str | int]]
 """A marker as pieces of text and numbers of control tokens, in order."""
+
+MAX_TOOLS_BYTES: Final = 256 * 1024
+"""All schemas of a request's tools together."""
 
 FREE: Final = r"/(.|\n)*/"
 BLANK: Final = "blank?"
@@ -63,6 +68,7 @@ class _Writer:
         self._words = rf"([^ \n\t{bare}](.|\n)*)?" if bare else r"(.|\n)*"
         self._rules: list[str] = []
         self._grammars: list[dict[str, Any]] = []
+        self._size = 0
 
     def grammar(self, opening: str, tools: Sequence[ToolSpec], use: ToolUse, constraint: Constraint | None) -> Grammar:
         before = self._before(opening)
@@ -71,6 +77,11 @@ class _Writer:
             self._grammars.append({"name": ANSWER, **body_of(constraint)})
             bodies.append(f"@{ANSWER}")
         if tools:
+            size = sum(len(tool.parameters.encode("utf-8", "surrogatepass")) for tool in tools)
+            if size > MAX_TOOLS_BYTES:
+                raise ConstraintInvalid(
+                    f"the schemas of 'tools' have {size} bytes; at most {MAX_TOOLS_BYTES} are accepted", param="tools"
+                )
             sections = self._sections(tools, use, opening.strip())
             if use.required:
                 bodies = [f"{self._marker(opener)} {rest}" for opener, rest in sections[:1]]
@@ -151,9 +162,12 @@ class _Writer:
         return [(opener, rest) for opener in dict.fromkeys(openers)]
 
     def _call(self, index: int, tool: ToolSpec) -> str:
-        param = f"tools.{index}.function.parameters"
+        param = _param(index)
         schema = load_schema(tool.parameters, param)
         schema.setdefault("type", "object")
+        if isinstance(self._syntax.form, ParamCalls | PythonCalls | GemmaCalls):
+            schema = at_root(schema)
+            check_whole(schema, param)
         match self._syntax.form:
             case JsonCalls() as form:
                 return self._json_call(form, index, tool.name, schema)
@@ -170,7 +184,7 @@ class _Writer:
                 ]
                 return f"{lark_text(tool.name)} {lark_text('(')} {self._listing(items, ', ')} {lark_text(')')}"
             case GemmaCalls() as form:
-                return f"{lark_text(tool.name)} {self._gemma(form, f'args_{index}', schema, schema)}"
+                return f"{lark_text(tool.name)} {self._gemma(form, f'args_{index}', schema, schema, param)}"
 
     def _json_call(self, form: JsonCalls, index: int, name: str, schema: Schema) -> str:
         arguments = self._schema(f"args_{index}", schema)
@@ -185,6 +199,7 @@ class _Writer:
         return f'"{{" {BLANK} {members} {BLANK} "}}"'
 
     def _param_call(self, form: ParamCalls, index: int, name: str, schema: Schema) -> str:
+        param = _param(index)
         number = "/[0-9]{1,3}/"
         parts = [lark_text(name), self._filled(form.name_close, index=number)]
         for place, (key, inner, needed) in enumerate(_properties(schema)):
@@ -193,43 +208,38 @@ class _Writer:
             opened = self._marker(_fill(form.key_open + key + form.key_close + form.value_open, facts))
             close = _fill(form.value_close, facts)
             if kind == "string":
-                value = self._bare(inner, close)
+                value = self._bare(inner, close, param)
             else:
                 value = f"{self._property(index, place, schema, inner)} {self._marker(close)}"
             parts.append(f"({opened} {value}){'' if needed else '?'}")
         return " ".join([*parts, self._marker(form.close)])
 
-    def _bare(self, schema: Schema, close: str) -> str:
+    def _bare(self, schema: Schema, close: str, param: str) -> str:
         """A string without quotes, up to the marker that closes it."""
-        marker = self._marker(close)
-        choices = [schema["const"]] if "const" in schema else schema.get("enum")
-        if isinstance(choices, list):
-            words = " | ".join(lark_text(choice) for choice in choices if isinstance(choice, str))
-            return f"({words}) {marker}"
-        pattern = schema.get("pattern")
-        if isinstance(pattern, str):
-            anchored = pattern.startswith("^") and pattern.endswith("$") and "|" not in pattern
-            inner = pattern[1:-1] if anchored else f"(.|\\n)*({pattern})(.|\\n)*"
-            return f"/{_slashed(inner)}/ {marker}"
-        if "maxLength" in schema or "minLength" in schema:
-            return f"/(.|\\n){{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}/ {marker}"
-        if all(isinstance(piece, str) for piece in self._spell(close)):
+        is_text = all(isinstance(piece, str) for piece in self._spell(close))
+        terminal = terminal_of(schema, param)
+        if not is_text:
+            return f"{'free' if terminal is None else self._rule('BARE', terminal)} {self._marker(close)}"
+        if terminal is None:
             return self._rule("bare", f"/(.|\\n)*{_expression(close)}/", options="[lazy]")
-        return f"free {marker}"
+        # One terminal with the marker, and no text that holds the marker: it would end there for whoever reads it.
+        other = f"~/(.|\\n)*{_expression(close.strip())}(.|\\n)*/"
+        whole = self._rule("BARE", f"({terminal} & {other}) {lark_text(close)}")
+        return self._rule("bare", whole, options="[lazy]")
 
-    def _gemma(self, form: GemmaCalls, name: str, root: Schema, schema: Schema) -> str:
+    def _gemma(self, form: GemmaCalls, name: str, root: Schema, schema: Schema, param: str) -> str:
         kind = schema.get("type")
         if kind == "object" and "properties" in schema:
             items = [
-                (f"{lark_text(key + ':')} {self._gemma(form, f'{name}_{number}', root, inner)}", needed)
+                (f"{lark_text(key + ':')} {self._gemma(form, f'{name}_{number}', root, inner, param)}", needed)
                 for number, (key, inner, needed) in enumerate(_properties(schema))
             ]
             return f"{lark_text('{')} {self._listing(items, ',')} {lark_text('}')}"
         if kind == "array" and isinstance(schema.get("items"), dict):
-            item = self._rule("item", self._gemma(form, f"{name}_i", root, schema["items"]))
+            item = self._rule("item", self._gemma(form, f"{name}_i", root, schema["items"], param))
             return f'"[" ({item} ("," {item})*)? "]"'
         if kind == "string":
-            return f"{self._marker(form.quote)} {self._bare(schema, form.quote)}"
+            return f"{self._marker(form.quote)} {self._bare(schema, form.quote, param)}"
         return self._schema(name, _rooted(root, schema))
 
     # -- pieces
@@ -238,6 +248,11 @@ class _Writer:
         return self._schema(f"arg_{tool}_{number}", _rooted(root, schema))
 
     def _schema(self, name: str, schema: Schema) -> str:
+        self._size += len(json.dumps(schema))
+        if self._size > MAX_TOOLS_BYTES:
+            raise ConstraintInvalid(
+                f"the schemas of 'tools' have more than {MAX_TOOLS_BYTES} bytes, with what they refer to", param="tools"
+            )
         self._grammars.append({"name": name, "json_schema": guided(schema)})
         return f"@{name}"
 
@@ -275,7 +290,13 @@ def _properties(schema: Schema) -> Iterable[tuple[str, Schema, bool]]:
 
 def _rooted(root: Schema, schema: Schema) -> Schema:
     """A part of a schema with the definitions that it may refer to."""
+    if '"$ref"' not in json.dumps(schema):
+        return schema
     return {**schema, **{name: root[name] for name in ("$defs", "definitions") if name in root}}
+
+
+def _param(index: int) -> str:
+    return f"tools.{index}.function.parameters"
 
 
 def _key(name: str) -> str:
@@ -290,8 +311,4 @@ def _fill(marker: str, facts: dict[str, str]) -> str:
 
 def _expression(text: str) -> str:
     """``text`` in a regular expression of a Lark grammar."""
-    return _slashed(re.escape(text).replace("\n", "n"))
-
-
-def _slashed(pattern: str) -> str:
-    return re.sub(r"(?<!\\)/", r"\\/", pattern)
+    return slashed(re.escape(text).replace("\n", "n"))

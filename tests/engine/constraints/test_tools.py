@@ -125,3 +125,108 @@ def test_a_control_token_of_the_vocabulary_stands_for_its_marker() -> None:
     for token in tokens:
         assert matcher.allows(token), token
         matcher.advance(token)
+
+
+BY_PARTS = ("qwen3-coder", "minimax-m2", "glm", "llama-pythonic", "gemma-4")
+
+
+def tool(schema: Any) -> ToolSpec:
+    return ToolSpec("note", parameters=json.dumps(schema))
+
+
+def says(family: Family, schema: Any, arguments: dict[str, Any]) -> bool:
+    grammar = answer_grammar(family, spell=plain, tools=(tool(schema),), use=ToolUse(required=True))
+    matcher = GrammarCompiler(BYTES, BYTES.vocab_size).matcher(grammar)
+    for byte in written(family, ("note", arguments)).encode():
+        if not matcher.allows(byte):
+            return False
+        matcher.advance(byte)
+    return matcher.is_complete or matcher.allows(BYTES.eos_token)
+
+
+@pytest.mark.parametrize("name", BY_PARTS)
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"enum": ["north", "south"]}, "north", "east"),
+        ({"const": 'a/b "c"'}, 'a/b "c"', "a"),
+        ({"pattern": "^[a-z]{3}/\\d$"}, "abc/7", "abcd/7"),
+        ({"pattern": "x\\$"}, "cost x$ now", "cost x"),
+        ({"minLength": 2, "maxLength": 4}, "four", "f"),
+        ({"minLength": 2, "maxLength": 9}, "two", "far too long"),
+        ({"format": "date"}, "2026-11-26", "tomorrow"),
+        ({"format": "date-time"}, "2026-11-26T14:00:00Z", "2026-11-26"),
+        ({"format": "email"}, "ada@example.org", "ada"),
+        ({"format": "uuid"}, "123e4567-e89b-12d3-a456-426614174000", "123e4567"),
+        ({"format": "ipv4", "maxLength": 9}, "127.0.0.1", "192.168.100.200"),
+    ],
+)
+def test_what_a_schema_says_of_a_text_holds_without_quotes_too(
+    name: str, schema: dict[str, Any], good: str, bad: str
+) -> None:
+    family = next(row.family for row in ROWS if row.family.name == name)
+    whole = {"type": "object", "properties": {"text": {"type": "string", **schema}}, "required": ["text"]}
+    assert says(family, whole, {"text": good})
+    assert not says(family, whole, {"text": bad})
+
+
+@pytest.mark.parametrize("name", BY_PARTS)
+def test_references_and_optional_arguments_hold_in_every_notation(name: str) -> None:
+    family = next(row.family for row in ROWS if row.family.name == name)
+    schema = {
+        "$ref": "#/$defs/Note",
+        "$defs": {
+            "Note": {
+                "type": "object",
+                "properties": {
+                    "a": {"$ref": "#/$defs/Size"},
+                    "b": {"type": "integer"},
+                    "c": {"type": "array", "items": {"type": "integer"}},
+                },
+                "required": ["b"],
+            },
+            "Size": {"enum": [1, 2]},
+        },
+    }
+    for arguments in ({"a": 1, "b": 2, "c": [3]}, {"b": 2}, {"b": 2, "c": [3, 4]}, {"a": 2, "b": 2}):
+        assert says(family, schema, arguments), arguments
+    for arguments in ({"a": 3, "b": 2}, {"a": 1}, {"b": "x"}):
+        assert not says(family, schema, arguments), arguments
+
+
+@pytest.mark.parametrize("name", BY_PARTS)
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [{"type": "object"}]},
+        {"properties": {}, "required": ["a"]},
+        {"properties": {}, "minProperties": 1},
+    ],
+)
+def test_what_holds_for_all_arguments_together_is_refused_where_they_stand_apart(name: str, schema: Any) -> None:
+    family = next(row.family for row in ROWS if row.family.name == name)
+    with pytest.raises(ConstraintInvalid) as refused:
+        answer_grammar(family, spell=plain, tools=(tool(schema),))
+    assert refused.value.param == "tools.0.function.parameters"
+
+
+@pytest.mark.parametrize("family", [GENERIC, next(row.family for row in ROWS if row.family.name == "qwen3-coder")])
+def test_all_tools_together_have_a_limit(family: Family) -> None:
+    large = [tool({"type": "object", "description": "x" * 60_000}) for _ in range(5)]
+    shared = {"$defs": {"a": {"description": "x" * 50_000}}}
+    many = tool({**shared, "type": "object", "properties": {f"p{i}": {"$ref": "#/$defs/a"} for i in range(40)}})
+    with pytest.raises(ConstraintInvalid, match="262144"):
+        answer_grammar(family, spell=plain, tools=large)
+    if family is not GENERIC:
+        with pytest.raises(ConstraintInvalid, match="262144"):
+            answer_grammar(family, spell=plain, tools=(many,))
+
+
+def test_an_unknown_format_of_a_bare_text_is_refused() -> None:
+    family = next(row.family for row in ROWS if row.family.name == "glm")
+    with pytest.raises(ConstraintInvalid, match="colour"):
+        answer_grammar(
+            family,
+            spell=plain,
+            tools=(tool({"type": "object", "properties": {"a": {"type": "string", "format": "colour"}}}),),
+        )
