@@ -49,9 +49,10 @@ if TYPE_CHECKING:
         Unavailable,
         Unsupported,
     )
-    from bodhi_asgi.facade import Bodhi, ChatCompletionStream
+    from bodhi_asgi.facade import Bodhi
     from bodhi_asgi.server import BodhiServer
     from bodhi_asgi.settings.schema import BodhiServerConfig
+    from bodhi_asgi.streams import ChatCompletionStream, CompletionStream
 
 __version__: Final = "0.1.0"
 
@@ -75,7 +76,8 @@ HOMES: Final = {
     "Broken": "errors",
     "Busy": "errors",
     "Caller": "caller",
-    "ChatCompletionStream": "facade",
+    "ChatCompletionStream": "streams",
+    "CompletionStream": "streams",
     "ConfigurationInvalid": "errors",
     "Conflict": "errors",
     "Deny": "agents.decisions",
@@ -131,6 +133,7 @@ __all__ = [
     "Busy",
     "Caller",
     "ChatCompletionStream",
+    "CompletionStream",
     "ConfigurationInvalid",
     "Conflict",
     "Deny",

@@ -5,27 +5,29 @@ request's own user. Requests are dicts in the OpenAI shapes or our typed request
 serialise as those shapes.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
-from typing import Any, Literal, Protocol, Self, TypeVar, overload
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
 
 from bodhi_asgi import readings
 from bodhi_asgi.caller import Caller, Grants, Scope
-from bodhi_asgi.errors import NotStarted
 from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels, LoadModelRequest, encode_engine
 from bodhi_asgi.formats.openai_chat.decode import decode
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
-from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
+from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionRequest
+from bodhi_asgi.formats.openai_completions.decode import decode as decode_completion
+from bodhi_asgi.formats.openai_completions.encode import CompletionChunkEncoder
+from bodhi_asgi.formats.openai_completions.encode import encode_reply as encode_completion
+from bodhi_asgi.formats.openai_completions.schema import Completion, CompletionRequest
 from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingList, EmbeddingsRequest
 from bodhi_asgi.formats.openai_models import ModelList, ModelObject, encode_model, encode_models
 from bodhi_asgi.formats.rerank.schema import RankedList, RerankBody
 from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, TokenCount, TokenizeBody, TokenList
 from bodhi_asgi.ids import new_id
-from bodhi_asgi.inference.answer import AnswerStream
 from bodhi_asgi.lifecycle import Lifecycle
 from bodhi_asgi.services import Services
+from bodhi_asgi.streams import ChatCompletionStream, CompletionStream
 from bodhi_asgi.tokens.types import CreatedToken, Token, TokenSpec
 from bodhi_asgi.types import Page
 from bodhi_asgi.validation import validated
@@ -39,37 +41,6 @@ class HasScope(Protocol):
     """Anything of an ASGI connection: a request of Starlette, FastAPI, Litestar, or of Django under ASGI."""
 
     scope: Any
-
-
-class ChatCompletionStream(AsyncIterator[ChatCompletionChunk]):
-    """The chunks of one answer. Iterate to the end, or close it to stop the model."""
-
-    def __init__(self, lifecycle: Lifecycle[Services], answer: AnswerStream, encoder: ChunkEncoder) -> None:
-        self._lifecycle = lifecycle
-        self._answer = answer
-        self._encoder = encoder
-        self._ready: list[ChatCompletionChunk] = []
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> ChatCompletionChunk:
-        while not self._ready:
-            delta = await self._lifecycle.run(lambda _: anext(self._answer), start=False)
-            self._ready = [ChatCompletionChunk.model_validate(chunk) for chunk in self._encoder.encode(delta)]
-        return self._ready.pop(0)
-
-    async def aclose(self) -> None:
-        """Stop the model and free its slot. Idempotent."""
-        self._ready.clear()
-        with suppress(NotStarted):  # a server that is closed has ended its answers
-            await self._lifecycle.run(lambda _: self._answer.aclose(), start=False)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
 
 
 class Bodhi:
@@ -130,6 +101,25 @@ class Bodhi:
         say.
         """
         return await self._call(lambda services, caller: self._chat(services, caller, request, stream))
+
+    @overload
+    async def completion(
+        self, request: Mapping[str, Any] | CompletionRequest, *, stream: Literal[True]
+    ) -> CompletionStream: ...
+    @overload
+    async def completion(
+        self, request: Mapping[str, Any] | CompletionRequest, *, stream: Literal[False]
+    ) -> Completion: ...
+    @overload
+    async def completion(self, request: Mapping[str, Any] | CompletionRequest) -> Any: ...
+
+    async def completion(self, request: Mapping[str, Any] | CompletionRequest, *, stream: bool | None = None) -> Any:
+        """Continue texts, in the OpenAI shapes.
+
+        Returns a :class:`Completion`, or with ``stream`` (the argument, or the request's own) a
+        :class:`CompletionStream`. Needs ``inference`` and a grant on the model. Raises as :meth:`chat_completion`.
+        """
+        return await self._call(lambda services, caller: self._continue(services, caller, request, stream))
 
     async def embeddings(self, request: Mapping[str, Any] | EmbeddingsRequest) -> EmbeddingList:
         """A vector of length one for each text, in the OpenAI shapes.
@@ -255,11 +245,29 @@ class Bodhi:
                 include_usage=call.include_usage,
                 is_legacy=call.is_legacy,
             )
-            return ChatCompletionStream(self._lifecycle, answer, encoder)
+            return ChatCompletionStream(self._lifecycle, answer, encoder.encode)
         reply = await services.inference.complete(caller, call.request)
         return encode_reply(
             reply, request_id=request_id, model=call.request.model, created=created, is_legacy=call.is_legacy
         )
+
+    async def _continue(
+        self,
+        services: Services,
+        caller: Caller,
+        request: Mapping[str, Any] | CompletionRequest,
+        stream: bool | None,
+    ) -> Completion | CompletionStream:
+        call = decode_completion(_with_stream(request, stream), services.limits)
+        request_id, created = new_id(), int(services.clock.now().timestamp())
+        if call.stream:
+            answer = await services.inference.stream(caller, *call.requests)
+            encoder = CompletionChunkEncoder(
+                request_id=request_id, model=call.model, created=created, include_usage=call.include_usage
+            )
+            return CompletionStream(self._lifecycle, answer, encoder.encode)
+        reply = await services.inference.complete(caller, *call.requests)
+        return encode_completion(reply, request_id=request_id, model=call.model, created=created)
 
     async def _call(self, verb: Callable[[Services, Caller], Awaitable[T]]) -> T:
         async def run(services: Services) -> T:
@@ -272,9 +280,7 @@ def _body(request: Mapping[str, Any] | M) -> dict[str, Any] | M:
     return request if isinstance(request, BaseModel) else dict(request)
 
 
-def _with_stream(
-    request: Mapping[str, Any] | ChatCompletionRequest, stream: bool | None
-) -> dict[str, Any] | ChatCompletionRequest:
-    if isinstance(request, ChatCompletionRequest):
+def _with_stream(request: Mapping[str, Any] | M, stream: bool | None) -> dict[str, Any] | M:
+    if isinstance(request, BaseModel):
         return request if stream is None else request.model_copy(update={"stream": stream})
     return dict(request) if stream is None else {**request, "stream": stream}

@@ -171,7 +171,15 @@ class TokenPrompt:
     tokens: tuple[int, ...]
 
 
-Prompt: TypeAlias = ChatPrompt | TextPrompt | TokenPrompt
+@dataclass(frozen=True, slots=True)
+class InfillPrompt:
+    """Text before and after what is to be written."""
+
+    prefix: str
+    suffix: str
+
+
+Prompt: TypeAlias = ChatPrompt | TextPrompt | TokenPrompt | InfillPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +197,10 @@ class GenerateRequest:
     An answer ends before one of the strings of ``stop``, at a token of ``stop_tokens``, and where the model ends it
     unless ``ignore_eos``; but not before ``min_tokens`` tokens. ``n`` answers are wanted; the engine is given a request
     for each of them. ``logprobs`` wants each token's log probability, and those of the likeliest so many at its place.
-    ``adapters`` are exactly those that apply; ``None`` means the model's own, as its settings say. ``tool_use`` comes
-    with tools; ``thinking_budget`` is in tokens. ``keep_alive_s`` is how long the model stays loaded
-    afterwards (0: not at all, negative: for good); ``None`` leaves that as it is.
+    The ``n`` likeliest of ``best_of`` are given, if those are more. ``echo`` puts a prompt of text or tokens before the
+    answer. ``adapters`` are exactly those that apply; ``None`` means the model's own, as its settings say. ``tool_use``
+    comes with tools; ``thinking_budget`` is in tokens. ``keep_alive_s`` is how long the model stays loaded afterwards
+    (0: not at all, negative: for good); ``None`` leaves that as it is.
     """
 
     model: str
@@ -206,6 +215,8 @@ class GenerateRequest:
     min_tokens: int = 0
     ignore_eos: bool = False
     logprobs: int | None = None
+    best_of: int = 1
+    echo: bool = False
     constraint: Constraint | None = None
     tool_use: ToolUse | None = None
     thinking_budget: int | None = None

@@ -96,7 +96,9 @@ class Cells:
     def piece(self, sequence: Sequence, most: int) -> int:
         """How many tokens of a prompt to compute next, at most so many."""
         ends = [place for place in sequence.halts if place > sequence.computed]
-        return min(most, sequence.pending, min(ends, default=len(sequence.tokens)) - sequence.computed)
+        return min(
+            most, sequence.pending, sequence.most_at_once, min(ends, default=len(sequence.tokens)) - sequence.computed
+        )
 
     def keep_copies(self, sequences: Iterable[Sequence]) -> None:
         """Keep a copy of those that have come to one of their halts."""
@@ -148,7 +150,7 @@ class Cells:
 
     def shared_in_use(self, sequence: Sequence) -> int:
         """How many of a waiting sequence's tokens those who run have or will have in cells that it can share."""
-        most = len(sequence.tokens) - 1
+        most = 0 if sequence.is_scored else len(sequence.tokens) - 1
         for slot, common in self._prefix.match(self._key(sequence), sequence.tokens):
             if slot in self._running:
                 shared = min(common, most)
@@ -174,6 +176,8 @@ class Cells:
 
     def _best(self, sequence: Sequence, ahead: Mapping[int, Sequence]) -> _Found:
         found = _Found()
+        if sequence.is_scored:
+            return found
         most = len(sequence.tokens) - 1  # the last one is always computed, for what follows it
         for slot, common in self._prefix.match(self._key(sequence), sequence.tokens):
             if common <= max(found.ready, found.promised):

@@ -25,6 +25,7 @@ from bodhi_asgi.engine.errors import (
     EngineLost,
     EngineStopped,
     ModelLoadFailed,
+    PromptInvalid,
     WorkCancelled,
 )
 from bodhi_asgi.engine.pace import Pace
@@ -34,7 +35,7 @@ from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.scheduler import NO_DRAFTS, Scheduler
 from bodhi_asgi.engine.self_test import self_test
 from bodhi_asgi.engine.share import Share
-from bodhi_asgi.engine.sizes import check_size
+from bodhi_asgi.engine.sizes import check_size, param_of
 from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, Work
@@ -317,10 +318,12 @@ class EngineLoop:
             if len(tokens) >= facts.n_ctx:
                 raise ContextLengthExceeded(
                     f"the prompt has {len(tokens)} tokens, and the context holds {facts.n_ctx} with the answer",
-                    param="messages",
+                    param=param_of(work.request.prompt),
                     prompt_tokens=len(tokens),
                     n_ctx=facts.n_ctx,
                 )
+            if not tokens:
+                raise PromptInvalid("the prompt has no tokens", param=param_of(work.request.prompt))
             sequence = scheduler.add(work, tokens, _deadline(work), adapters)
             opening = vocabulary.opening(tokens) if isinstance(work.request.prompt, ChatPrompt) else ""
             sequence.thoughts = Thoughts(vocabulary.family.thinking, opening)

@@ -20,6 +20,7 @@ class Row:
 
     With ``wants_token`` the last of them is followed by a new token, drawn by ``sampler``. The last ``drafts`` of them
     are a guess: then a token is drawn behind the one before the guess, and behind each that was guessed right.
+    ``follows`` has what comes after each of them, as far as the log probabilities of it are wanted.
     """
 
     slot: int
@@ -28,6 +29,7 @@ class Row:
     tokens: tuple[int, ...]
     wants_token: bool
     drafts: int = 0
+    follows: tuple[int, ...] = ()
 
     @property
     def is_prompt(self) -> bool:
@@ -110,10 +112,12 @@ class Drawn:
 class StepResult:
     """What was drawn for each slot whose row wanted a token, and ``more`` of it behind guesses that were right.
 
-    Slots that are ``lost`` have no cells any more: the step was not done, and their model cannot go back.
+    ``scored`` are the tokens that follow those of rows that have some, with their log probabilities. Slots that are
+    ``lost`` have no cells any more: the step was not done, and their model cannot go back.
     """
 
     outcome: StepOutcome = StepOutcome.DONE
     drawn: dict[int, Drawn] = field(default_factory=dict)
     more: dict[int, tuple[Drawn, ...]] = field(default_factory=dict)
     lost: frozenset[int] = frozenset()
+    scored: dict[int, tuple[Drawn, ...]] = field(default_factory=dict)

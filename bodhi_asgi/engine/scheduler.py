@@ -182,6 +182,7 @@ class Scheduler:
             sequence = by_slot.get(row.slot)
             if sequence is None or sequence.number != row.sampler:
                 continue
+            sequence.take_scores(result.scored.get(row.slot, ()))
             sequence.computed += len(row.tokens) - row.drafts
             if row.wants_token:
                 chunks += self._accept_all(sequence, row, (result.drawn[row.slot], *result.more.get(row.slot, ())))

@@ -21,8 +21,7 @@ class Scores:
     def add(self, drawn: Drawn, vocabulary: Vocabulary, begin: int, text: TextStream) -> None:
         """A token was drawn and its text pushed; ``begin`` is how many characters there were before."""
         if drawn.logprob is not None:
-            end = text.pushed + text.is_split
-            self._waiting.append((begin, end, scored(drawn.token, drawn.logprob, drawn.top, vocabulary)))
+            self._waiting.append((begin, text.pushed + text.is_split, scored(drawn, vocabulary)))
 
     def release(self, text: TextStream) -> Logprobs | None:
         """Those of the tokens whose text has been shown by now; None if there are none."""
@@ -38,14 +37,12 @@ class Scores:
         return Logprobs(tuple(ready)) if ready else None
 
 
-def scored(
-    token: int, logprob: float | None, top: tuple[tuple[int, float], ...], vocabulary: Vocabulary
-) -> TokenLogprob:
-    """A token and its alternatives with their text."""
-    alternatives = tuple(TokenLogprob(other, _text(other, vocabulary), value) for other, value in top)
-    return TokenLogprob(token, _text(token, vocabulary), logprob, alternatives)
+def scored(drawn: Drawn, vocabulary: Vocabulary) -> TokenLogprob:
+    """A token and the likeliest ones with their text.
 
-
-def _text(token: int, vocabulary: Vocabulary) -> bytes:
-    """A control token has no text; it is shown by its name, so that it can be told from others."""
-    return vocabulary.piece(token) or vocabulary.spelled(token)
+    A control token has none; among the likeliest it is shown by its name, so that it can be told from others.
+    """
+    likeliest = tuple(
+        TokenLogprob(token, vocabulary.piece(token) or vocabulary.spelled(token), value) for token, value in drawn.top
+    )
+    return TokenLogprob(drawn.token, vocabulary.piece(drawn.token), drawn.logprob, likeliest)

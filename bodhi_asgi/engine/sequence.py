@@ -1,15 +1,20 @@
 """One request in flight: its tokens, how far they are computed, and how it ends."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from bodhi_asgi.engine.detokenizer import TextStream
 from bodhi_asgi.engine.images import fitting
 from bodhi_asgi.engine.plan import AdapterSet, Drawn, Row
 from bodhi_asgi.engine.runner import Vocabulary
-from bodhi_asgi.engine.scores import Scores
+from bodhi_asgi.engine.scores import Scores, scored
 from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.types import Chunk, Work
-from bodhi_asgi.messages import FinishReason, Usage
+from bodhi_asgi.messages import FinishReason, Logprobs, TextPrompt, TokenLogprob, Usage
+
+SCORED_AT_ONCE: Final = 32
+"""Tokens of a step whose log probabilities are wanted: each costs its logits, nearly a megabyte of a large model."""
 
 
 @dataclass(eq=False, slots=True)
@@ -36,12 +41,16 @@ class Sequence:
     prompt_tokens: int = field(init=False)
     text: TextStream = field(init=False)
     scores: Scores = field(init=False)
+    has_prompt_to_show: bool = field(init=False)
+    prompt_scores: list[Drawn] = field(init=False)
     thoughts: Thoughts = field(default_factory=lambda: Thoughts(None))
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.tokens)
         self.text = TextStream(self.work.request.stop)
         self.scores = Scores()
+        self.has_prompt_to_show = self.work.request.echo
+        self.prompt_scores = []
 
     @property
     def pending(self) -> int:
@@ -76,12 +85,31 @@ class Sequence:
         """How many pending tokens to compute, given room for ``size``: an image that is one piece is not cut."""
         return fitting(self.tokens, self.computed, size)
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether the log probabilities of its prompt are wanted and not all known yet, so that all is computed."""
+        request = self.work.request
+        return request.echo and request.logprobs is not None and len(self.prompt_scores) < self.prompt_tokens - 1
+
+    @property
+    def most_at_once(self) -> int:
+        """How many pending tokens may be in one step."""
+        return SCORED_AT_ONCE if self.is_scored else self.pending
+
+    def take_scores(self, scored: Iterable[Drawn]) -> None:
+        """What follows the tokens of the row that has just been computed."""
+        for token, one in enumerate(scored, self.computed + 1):
+            if token == len(self.prompt_scores) + 1:
+                self.prompt_scores.append(one)
+
     def row(self, size: int, drafts: tuple[int, ...] = ()) -> Row:
         """The next ``size`` pending tokens as a row of a plan, with a guess of what follows them."""
         assert self.slot is not None
         end = self.computed + size
         tokens = (*self.tokens[self.computed : end], *drafts)
-        return Row(self.slot, self.number, self.computed, tokens, end == len(self.tokens), len(drafts))
+        follows = self.tokens[self.computed + 1 : min(end + 1, self.prompt_tokens)] if self.is_scored else ()
+        is_last = end == len(self.tokens)
+        return Row(self.slot, self.number, self.computed, tokens, is_last, len(drafts), tuple(follows))
 
     def most_drafts(self, n_ctx: int) -> int:
         """How many tokens a guess may have that could all be told."""
@@ -95,10 +123,19 @@ class Sequence:
 
     def accept(self, drawn: Drawn, vocabulary: Vocabulary, n_ctx: int) -> Chunk | None:
         """Take the token that was drawn: the chunk to deliver, or None when its text has to wait."""
+        chunk = self._accept(drawn, vocabulary, n_ctx)
+        if self.has_prompt_to_show and (chunk is None or chunk.error is None):
+            self.has_prompt_to_show = False
+            return self._after_prompt(chunk or Chunk(self.work.id), vocabulary)
+        return chunk
+
+    def _accept(self, drawn: Drawn, vocabulary: Vocabulary, n_ctx: int) -> Chunk | None:
         if drawn.error is not None:
             return Chunk(self.work.id, error=drawn.error)
         token = drawn.token
         request = self.work.request
+        if request.max_tokens == 0:  # only the prompt is wanted
+            return self._last("", FinishReason.LENGTH)
         if vocabulary.ends(token) or token in request.stop_tokens:
             return self._last(self.text.finish(), FinishReason.STOP)
         self.tokens.append(token)
@@ -115,6 +152,20 @@ class Sequence:
         if (limit is not None and self.generated >= limit) or len(self.tokens) >= n_ctx:
             return self._last(text + self.text.finish(), FinishReason.LENGTH)
         return Chunk(self.work.id, text, part=self.scores.release(self.text)) if text else None
+
+    def _after_prompt(self, chunk: Chunk, vocabulary: Vocabulary) -> Chunk:
+        """The chunk with the prompt before it."""
+        prompt, tokens = self.work.request.prompt, self.tokens[: self.prompt_tokens]
+        if isinstance(prompt, TextPrompt):
+            text = prompt.text
+        else:
+            text = b"".join(map(vocabulary.piece, tokens)).decode(errors="replace")
+        if self.work.request.logprobs is None:
+            return replace(chunk, text=text + chunk.text)
+        first = TokenLogprob(tokens[0], vocabulary.piece(tokens[0]), None)
+        following = (scored(one, vocabulary) for one in self.prompt_scores)
+        left = chunk.part.tokens if isinstance(chunk.part, Logprobs) else ()
+        return replace(chunk, text=text + chunk.text, part=Logprobs((first, *following, *left)))
 
     def _last(self, text: str, finish: FinishReason) -> Chunk:
         return Chunk(self.work.id, text, finish, self.usage, part=self.scores.release_last(self.text))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bodhi_asgi.engine.errors import ContextLengthExceeded, PromptInvalid
-from bodhi_asgi.messages import ChatPrompt, Prompt, TextPrompt
+from bodhi_asgi.messages import ChatPrompt, InfillPrompt, Prompt, TextPrompt
 
 MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
 MAX_BYTES_PER_TOKEN: Final = 16
@@ -20,6 +20,13 @@ def check_size(prompt: Prompt, max_tokens: int | None, n_ctx: int) -> None:
         check_bytes(sum(_bytes(message.content) for message in prompt.messages), "the prompt", "messages", n_ctx)
     elif isinstance(prompt, TextPrompt):
         check_bytes(_bytes(prompt.text), "the prompt", "prompt", n_ctx)
+    elif isinstance(prompt, InfillPrompt):
+        check_bytes(_bytes(prompt.prefix) + _bytes(prompt.suffix), "the prompt", "prompt", n_ctx)
+
+
+def param_of(prompt: Prompt) -> str:
+    """The field of a request that a prompt came from."""
+    return "messages" if isinstance(prompt, ChatPrompt) else "prompt"
 
 
 def check_text(text: str, longest: int, *, param: str) -> None:
@@ -40,12 +47,12 @@ def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def checked(tokens: Iterable[int], n_vocab: int) -> list[int]:
+def checked(tokens: Iterable[int], n_vocab: int, *, param: str = "tokens") -> list[int]:
     """The tokens of a client, when the vocabulary has them all: others end llama.cpp. Raises PromptInvalid."""
     found = list(tokens)
     for token in found:
         if not 0 <= token < n_vocab:
             raise PromptInvalid(
-                f"there is no token {token}; this model's tokens are from 0 to {n_vocab - 1}", param="tokens"
+                f"there is no token {token}; this model's tokens are from 0 to {n_vocab - 1}", param=param
             )
     return found

@@ -10,12 +10,31 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 
 from bodhi_asgi.errors import Broken
-from bodhi_asgi.messages import Delta, GenerateRequest, Sampling, Usage
+from bodhi_asgi.messages import Answer, Delta, GenerateRequest, Sampling, Usage
 
 
 def split(request: GenerateRequest) -> list[GenerateRequest]:
-    """A request for each answer that ``request`` wants. A seed that was given counts up from answer to answer."""
-    return [replace(request, n=1, sampling=_seeded(request.sampling, number)) for number in range(request.n)]
+    """A request for each answer that ``request`` wants. A seed that was given counts up from answer to answer.
+
+    To find the best of several, they need their log probabilities.
+    """
+    count = max(request.n, request.best_of)
+    logprobs = request.logprobs if count == request.n else request.logprobs or 0
+    single = replace(request, n=1, best_of=1, logprobs=logprobs)
+    return [replace(single, sampling=_seeded(request.sampling, number)) for number in range(count)]
+
+
+def best(answers: Sequence[Answer], request: GenerateRequest) -> list[Answer]:
+    """The ``n`` of them that are likeliest, likeliest first, by the mean log probability of their tokens."""
+    if request.best_of <= request.n:
+        return list(answers)
+    likeliest = sorted(answers, key=_mean_logprob, reverse=True)[: request.n]
+    return likeliest if request.logprobs is not None else [replace(answer, logprobs=()) for answer in likeliest]
+
+
+def _mean_logprob(answer: Answer) -> float:
+    values = [one.logprob for one in answer.logprobs if one.logprob is not None]
+    return sum(values) / len(values) if values else 0.0
 
 
 def _seeded(sampling: Sampling, number: int) -> Sampling:

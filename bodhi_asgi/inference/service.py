@@ -5,6 +5,7 @@ Closing the stream, or cancelling the task that reads it, ends the work in the e
 """
 
 from contextlib import aclosing
+from itertools import islice
 from typing import Protocol
 
 from bodhi_asgi.caller import Caller, Scope
@@ -13,7 +14,7 @@ from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.errors import Broken
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.inference.answer import AnswerStream
-from bodhi_asgi.inference.choices import Choices, split
+from bodhi_asgi.inference.choices import Choices, best, split
 from bodhi_asgi.inference.manners import family_of, reader_maker
 from bodhi_asgi.inference.whole import joined
 from bodhi_asgi.messages import Delta, GenerateRequest, Reply
@@ -41,8 +42,10 @@ class InferenceService:
         self._clock = clock
         self._deadline_s = deadline_s
 
-    async def stream(self, caller: Caller, request: GenerateRequest) -> AnswerStream:
+    async def stream(self, caller: Caller, request: GenerateRequest, *more: GenerateRequest) -> AnswerStream:
         """Start an answer, or all that are wanted, and return the deltas; the last one has ``usage``.
+
+        With several requests, which are for one model, the answers to the first come first.
 
         Returns once the engine has accepted the request, so that what is wrong with it is raised here and not in the
         middle of the stream. Needs ``inference`` and a grant on the model. Raises the errors of
@@ -53,29 +56,33 @@ class InferenceService:
         spec = await self._models.resolve(caller, request.model)
         engine = await self._engines.engine(spec)
         family = family_of(await engine.start(), request)
-        works = [
-            Work(
-                id=new_id(),
-                request=single,
-                owner=caller.share,
-                deadline_s=self._deadline_s,
-                keep_alive_s=request.keep_alive_s,
+        singles = [(prompt, single) for prompt, each in enumerate((request, *more)) for single in split(each)]
+        streams = [
+            engine.submit(
+                Work(
+                    id=new_id(),
+                    request=single,
+                    owner=caller.share,
+                    deadline_s=self._deadline_s,
+                    keep_alive_s=request.keep_alive_s,
+                )
             )
-            for single in split(request)
+            for _, single in singles
         ]
-        streams = [engine.submit(work) for work in works]
-        deltas = streams[0] if len(streams) == 1 else Choices(streams, [0] * len(streams))
+        deltas = streams[0] if len(streams) == 1 else Choices(streams, [prompt for prompt, _ in singles])
         new_reader = reader_maker(family, request)
         answer = AnswerStream(deltas, self._meters, self._clock, request.model, began, new_reader)
         await answer.begin()
         return answer
 
-    async def complete(self, caller: Caller, request: GenerateRequest) -> Reply:
+    async def complete(self, caller: Caller, request: GenerateRequest, *more: GenerateRequest) -> Reply:
         """All of the answer, or of all that are wanted. Permissions and errors as :meth:`stream`."""
         deltas: dict[int, list[Delta]] = {}
-        async with aclosing(await self.stream(caller, request)) as answer:
+        async with aclosing(await self.stream(caller, request, *more)) as answer:
             async for delta in answer:
                 deltas.setdefault(delta.index, []).append(delta)
                 if delta.usage is not None:
-                    return Reply(tuple(joined(deltas[index]) for index in sorted(deltas)), delta.usage)
+                    answers = (joined(deltas[index]) for index in sorted(deltas))
+                    groups = ((each, list(islice(answers, max(each.n, each.best_of)))) for each in (request, *more))
+                    return Reply(tuple(one for each, own in groups for one in best(own, each)), delta.usage)
         raise Broken("the engine ended an answer without its final word")

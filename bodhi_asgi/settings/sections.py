@@ -76,6 +76,9 @@ class LimitSettings(Section):
     ] = 4 * 1024 * 1024
     messages: Annotated[int, Field(ge=1, le=100_000, description="Most messages in a conversation.")] = 2048
     choices: Annotated[int, Field(ge=1, le=128, description="Most answers to one prompt (`n` and `best_of`).")] = 8
+    prompts: Annotated[
+        int, Field(ge=1, le=1024, description="Most prompts of a completion, and most answers to all of them together.")
+    ] = 16
     stop_strings: Annotated[int, Field(ge=0, le=1024, description="Most stop strings.")] = 16
     stop_bytes: Annotated[int, Field(ge=1, le=65_536, description="Most bytes of a stop string.")] = 256
     logit_bias: Annotated[int, Field(ge=0, le=1_000_000, description="Most entries of a logit bias.")] = 1024

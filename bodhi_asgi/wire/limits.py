@@ -9,6 +9,7 @@ class RequestLimits:
 
     messages: int = 2048
     choices: int = 8
+    prompts: int = 16
     stop_strings: int = 16
     stop_bytes: int = 256
     logit_bias: int = 1024

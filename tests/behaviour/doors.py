@@ -57,6 +57,8 @@ class Door(Protocol):
     async def chat(self, body: dict[str, Any], token: str | None) -> Answer: ...
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]: ...
     async def ask(self, verb: str, body: dict[str, Any], token: str | None) -> Answer: ...
+    async def complete(self, body: dict[str, Any], token: str | None) -> Answer: ...
+    async def stream_completion(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]: ...
     async def models(self, token: str | None) -> Answer: ...
     async def model(self, name: str, token: str | None) -> Answer: ...
     async def engines(self, token: str | None) -> Answer: ...
@@ -80,6 +82,13 @@ class DirectDoor:
 
     async def ask(self, verb: str, body: dict[str, Any], token: str | None) -> Answer:
         return await self._answer(getattr(self._verbs(token), verb)(body))
+
+    async def complete(self, body: dict[str, Any], token: str | None) -> Answer:
+        return await self._answer(self._verbs(token).completion(body))
+
+    async def stream_completion(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
+        chunks = await self._verbs(token).completion({**body, "stream": True})
+        return [chunk.model_dump() async for chunk in chunks]
 
     async def models(self, token: str | None) -> Answer:
         return await self._answer(self._verbs(token).list_models())
@@ -123,6 +132,10 @@ class HttpDoor:
         response = await self.client.post(PATHS[verb], json=body, headers=_bearer(token))
         return Answer(response.status_code, response.json())
 
+    async def complete(self, body: dict[str, Any], token: str | None) -> Answer:
+        response = await self.client.post("v1/completions", json=body, headers=_bearer(token))
+        return Answer(response.status_code, response.json())
+
     async def models(self, token: str | None) -> Answer:
         response = await self.client.get("v1/models", headers=_bearer(token))
         return Answer(response.status_code, response.json())
@@ -145,9 +158,13 @@ class HttpDoor:
         return Answer(response.status_code, response.json() if response.content else None)
 
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
-        async with self.client.stream(
-            "POST", "v1/chat/completions", json={**body, "stream": True}, headers=_bearer(token)
-        ) as response:
+        return await self._chunks("v1/chat/completions", body, token)
+
+    async def stream_completion(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
+        return await self._chunks("v1/completions", body, token)
+
+    async def _chunks(self, path: str, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
+        async with self.client.stream("POST", path, json={**body, "stream": True}, headers=_bearer(token)) as response:
             assert response.status_code == 200, await response.aread()
             assert response.headers["content-type"].startswith("text/event-stream")
             data = [line[6:] async for line in response.aiter_lines() if line.startswith("data: ")]

@@ -53,6 +53,17 @@ def rewrite(
     return target
 
 
+INFILL = {"pre": 400, "suf": 401, "mid": 402}
+"""Tokens of the demo model that stand for the marks around a gap; any will do."""
+
+
+def write_infill(source: Path, target: Path) -> Path:
+    """Copy ``source`` to ``target`` with marks for filling in text in its vocabulary."""
+    return rewrite(
+        source, target, said={f"tokenizer.ggml.fim_{name}_token_id": token for name, token in INFILL.items()}
+    )
+
+
 def write_full_precision(source: Path, target: Path) -> Path:
     """Copy ``source`` to ``target`` with all tensors as F32.
 

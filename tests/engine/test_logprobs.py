@@ -1,16 +1,20 @@
 """Log probabilities: what the model's own logits say, beside the text that they belong to."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import llama_cpp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.detokenizer import TextStream
 from bodhi_asgi.engine.engine import ThreadEngine
@@ -18,16 +22,23 @@ from bodhi_asgi.engine.plan import Drawn
 from bodhi_asgi.engine.runners.echo import EchoVocabulary
 from bodhi_asgi.engine.runners.logprobs import LEAST, logprobs
 from bodhi_asgi.engine.scores import Scores
-from bodhi_asgi.messages import Delta, Logprobs, Sampling, TokenLogprob
+from bodhi_asgi.messages import Delta, Logprobs, Sampling, TextPrompt, TokenLogprob
+from tests.engine.gguf_files import write_full_precision
 from tests.engine.support import LLAMA, deltas_of, work
 
 ASK = "What is bodhi_asgi?"
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In full precision: what is rounded depends on who else is in the batch."""
+    return write_full_precision(DEMO_MODEL_PATH, tmp_path_factory.mktemp("model") / "demo-f32.gguf")
+
+
 @pytest.fixture(params=["thread", "process"])
-async def engine(request: pytest.FixtureRequest, short_folder: Path) -> AsyncIterator[Any]:
-    process = request.param == "process"
-    made: Any = ProcessEngine(LLAMA, runtime_dir=short_folder / "r", linger_s=0.0) if process else ThreadEngine(LLAMA)
+async def engine(request: pytest.FixtureRequest, model: Path, short_folder: Path) -> AsyncIterator[Any]:
+    process, spec = request.param == "process", replace(LLAMA, path=str(model))
+    made: Any = ProcessEngine(spec, runtime_dir=short_folder / "r", linger_s=0.0) if process else ThreadEngine(spec)
     await made.start()
     yield made
     await made.aclose(**({"terminate": True} if process else {}))
@@ -67,6 +78,53 @@ async def test_nobody_pays_for_what_he_did_not_ask_for(engine: Any) -> None:
     assert scored(await deltas_of(engine, work(ASK))) == []
     alone = scored(await deltas_of(engine, work(ASK, logprobs=0, max_tokens=4)))
     assert [one.top for one in alone] == [()] * 4
+
+
+async def test_an_echo_tells_how_likely_the_prompt_was(engine: Any, exact_logits: Any) -> None:
+    text = "What is bodhi_asgi? The capital of France is Paris. " * 3
+    tokens, expected = exact_logits(text)
+    assert len(tokens) > 40, "more than one step"
+    for _ in range(2):  # what the first has left computed is not what the second needs
+        asked = echo(text, logprobs=2, max_tokens=2)
+        deltas = await deltas_of(engine, asked)
+        assert "".join(delta.text for delta in deltas).startswith(text)
+        prompt = scored(deltas)[: len(tokens)]
+        assert [one.token for one in prompt] == tokens
+        assert prompt[0].logprob is None
+        assert [one.logprob for one in prompt[1:]] == pytest.approx(expected, abs=0.02)
+        assert len(scored(deltas)) == len(tokens) + 2
+        assert all(len(one.top) == 2 for one in prompt[1:])
+
+
+async def test_prompts_are_scored_beside_answers_and_beside_each_other(engine: Any) -> None:
+    texts = [f"The capital of France is {word}, and that is all there is to say" for word in ("Paris", "Rome", "Oslo")]
+    alone = [scored(await deltas_of(engine, echo(text, logprobs=0, max_tokens=0))) for text in texts]
+    asked = [echo(text, logprobs=0, max_tokens=0) for text in texts]
+    together = await asyncio.gather(*(deltas_of(engine, one) for one in [*asked, work(ASK), work(ASK)]))
+    for before, deltas in zip(alone, together, strict=False):
+        after = [one.logprob for one in scored(deltas)[1:]]
+        assert after == pytest.approx([one.logprob for one in before[1:]], abs=0.1)
+
+
+def echo(text: str, **options: Any) -> Any:
+    asked = work(text, echo=True, **options)
+    return replace(asked, request=replace(asked.request, prompt=TextPrompt(text)))
+
+
+@pytest.fixture
+def exact_logits(model: Path) -> Any:
+    """The tokens of a text, and how likely each but the first was, by the bindings' own class."""
+
+    def compute(text: str) -> tuple[list[int], list[float]]:
+        llama = llama_cpp.Llama(str(model), n_ctx=512, n_threads=1, logits_all=True, verbose=False)
+        tokens = llama.tokenize(text.encode(), add_bos=True, special=False)
+        llama.eval(tokens)
+        logits = np.array(llama.scores[: len(tokens)], np.float64)
+        llama.close()
+        shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return tokens, [float(shares[place, token]) for place, token in enumerate(tokens[1:])]
+
+    return compute
 
 
 async def test_a_stop_string_takes_its_tokens_with_it(engine: Any) -> None:

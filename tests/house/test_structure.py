@@ -34,6 +34,7 @@ PUBLIC = [
     "Busy",
     "Caller",
     "ChatCompletionStream",
+    "CompletionStream",
     "ConfigurationInvalid",
     "Conflict",
     "Deny",

@@ -23,7 +23,7 @@ from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
 from bodhi_asgi.engine.sizes import checked
 from bodhi_asgi.engine.slots import sequence_ids
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Prompt, Role, TextPrompt, TokenPrompt
+from bodhi_asgi.messages import ChatPrompt, GenerateRequest, InfillPrompt, Prompt, Role, TextPrompt, TokenPrompt
 
 DEFAULT_N_CTX: Final = 2048
 PIECES: Final = re.compile(r"\s*\S{1,8}|\s+$")
@@ -48,11 +48,13 @@ class EchoVocabulary:
 
     def encode(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, TokenPrompt):
-            return checked(prompt.tokens, len(self))
+            return checked(prompt.tokens, len(self), param="prompt")
         if isinstance(prompt, ChatPrompt) and prompt.images:
             raise ImagesUnsupported("this model reads no images", param="messages")
         if isinstance(prompt, TextPrompt):
             return [SAY, *self._words(prompt.text), SAID]
+        if isinstance(prompt, InfillPrompt):
+            return [SAY, *self._words(prompt.prefix + prompt.suffix), SAID]
         spoken = [message for message in prompt.messages if message.role is Role.USER]
         if not spoken:
             raise PromptInvalid("the conversation has no message of the role 'user'", param="messages")
@@ -161,10 +163,14 @@ class EchoRunner:
             self._edit(edit)
         if self._cells_used + plan.tokens > self._n_ctx:
             return StepResult(StepOutcome.NO_CELLS)
+        scored = {
+            row.slot: tuple(self._said_surely(row, token) for token in row.follows) for row in plan.rows if row.follows
+        }
         drawn = {row.slot: self._drawn_behind(row) for row in plan.rows if self._compute(row)}
         return StepResult(
             drawn={slot: first for slot, (first, *_) in drawn.items()},
             more={slot: tuple(more) for slot, (_, *more) in drawn.items() if more},
+            scored=scored,
         )
 
     def pool(self, plan: PooledPlan) -> PooledResult:
@@ -216,11 +222,11 @@ class EchoRunner:
         cells = self._cells[row.slot]
         guess = cells[len(cells) - row.drafts :]
         del cells[len(cells) - row.drafts :]
-        drawn = [self._drawn(row)]
+        drawn = [self._said_surely(row, self._next(row))]
         for place, cell in enumerate(guess):
             if drawn[-1].token == cell.token and len(drawn) == place + 1 and cell.token != END:
                 cells.append(cell)
-                drawn.append(self._drawn(row))
+                drawn.append(self._said_surely(row, self._next(row)))
         cells.extend(guess[len(drawn) - 1 :])
         return drawn
 
@@ -247,15 +253,13 @@ class EchoRunner:
         self._cells_used += len(row.tokens)
         return row.wants_token
 
-    def _drawn(self, row: Row) -> Drawn:
-        token, top = self._next(row), self._samplers[row.sampler].logprobs
-        # It is never in doubt of what it says.
+    def _said_surely(self, row: Row, token: int) -> Drawn:
+        top = self._samplers[row.sampler].logprobs
         return Drawn(token) if top is None else Drawn(token, 0.0, ((token, 0.0),)[:top])
 
     def _next(self, row: Row) -> int:
         tokens = self.tokens(row.slot)
-        said = _last(tokens, SAID)
-        words = tokens[_last(tokens[:said], SAY) + 1 : said]
+        words = _spoken(tokens)
         done = self._said(tokens)
         request = self._samplers[row.sampler]
         if done < len(words):
@@ -266,6 +270,14 @@ class EchoRunner:
     def _said(self, tokens: list[int]) -> int:
         """How many tokens of the answer stand in a slot's cells."""
         return len(tokens) - 1 - _last(tokens, SAID) if SAID in tokens else 0
+
+
+def _spoken(tokens: list[int]) -> list[int]:
+    """What is to be said again; nothing when the tokens of a client have no marks around it."""
+    if SAID not in tokens or SAY not in tokens[: _last(tokens, SAID)]:
+        return []
+    said = _last(tokens, SAID)
+    return tokens[_last(tokens[:said], SAY) + 1 : said]
 
 
 def _last(tokens: list[int], token: int) -> int:

@@ -157,11 +157,7 @@ class LlamaRunner:
         # After the step and not before it: an interrupt that comes a moment early is meant for the step that follows.
         self._is_interrupted = False
         if code == DECODED:
-            drawn = {row.slot: self._draw(row, first) for row, first in outputs}
-            return StepResult(
-                drawn={slot: first for slot, (first, *_) in drawn.items()},
-                more={slot: tuple(more) for slot, (_, *more) in drawn.items() if more},
-            )
+            return self._result(outputs)
         # Some of the batch may have been computed.
         lost = self._memory.take_back(plan.rows, was_begun=code != NO_CELLS, in_parts=rows is not plan.rows)
         if code == ABORTED:
@@ -169,6 +165,19 @@ class LlamaRunner:
         if code == NO_CELLS:
             return StepResult(StepOutcome.NO_CELLS, lost=lost)
         raise RuntimeError(f"llama_decode failed with {code}: {_reason()}")
+
+    def _result(self, outputs: list[tuple[Row, int]]) -> StepResult:
+        scored = {
+            row.slot: self._drawers[row.sampler].score(end - len(row.tokens), row.follows)
+            for row, end in outputs
+            if row.follows
+        }
+        drawn = {row.slot: self._draw(row, end - 1 - row.drafts) for row, end in outputs if row.wants_token}
+        return StepResult(
+            drawn={slot: first for slot, (first, *_) in drawn.items()},
+            more={slot: tuple(more) for slot, (_, *more) in drawn.items() if more},
+            scored=scored,
+        )
 
     def _draw(self, row: Row, first: int) -> list[Drawn]:
         """What follows the row's last token before its guess, and each token of the guess that was drawn indeed."""

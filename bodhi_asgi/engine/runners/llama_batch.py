@@ -33,14 +33,17 @@ class Batch:
         self.native.logits = self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
 
     def fill(self, plan: StepPlan) -> list[tuple[Row, int]]:
-        """Lay out the rows; returns those that want a token, each with the index of its first logits."""
+        """Lay out the rows; returns those of which something is wanted, each with the index behind its last token."""
         outputs = []
         self._logits[:] = 0
         for row, end in zip(plan.rows, self._lay(plan.rows), strict=True):
+            if row.follows:
+                begin = end - len(row.tokens)
+                self._logits[begin : begin + len(row.follows)] = 1
             if row.wants_token:
-                first = end - 1 - row.drafts
-                self._logits[first:end] = 1
-                outputs.append((row, first))
+                self._logits[end - 1 - row.drafts : end] = 1
+            if row.wants_token or row.follows:
+                outputs.append((row, end))
         return outputs
 
     def fill_whole(self, plan: PooledPlan) -> list[int]:

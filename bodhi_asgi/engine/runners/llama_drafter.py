@@ -139,8 +139,8 @@ class LlamaDrafter:
             outputs = self._batch.fill(StepPlan(tuple(rows)))
             if llama_cpp.llama_decode(self._context, self._batch.native):
                 return None
-            for row, index in outputs:
-                logits = llama_cpp.llama_get_logits_ith(self._context, index)
+            for row, end in outputs:
+                logits = llama_cpp.llama_get_logits_ith(self._context, end - 1)
                 found[row.sampler] = int(np.argmax(np.ctypeslib.as_array(logits, shape=(self._n_vocab,))))
         return found
 

@@ -77,6 +77,12 @@ class Drawer:
                 return replace(drawn, logprob=logprob, top=top)
         return drawn
 
+    def score(self, first: int, tokens: Sequence[int]) -> tuple[Drawn, ...]:
+        """The log probabilities of tokens that are given, by the outputs from index ``first`` on."""
+        top = self._top or 0
+        found = (logprobs(self._logits(index), token, top) for index, token in enumerate(tokens, first))
+        return tuple(Drawn(token, *values) for token, values in zip(tokens, found, strict=True))
+
     def free(self) -> None:
         """Release the chain, which owns its samplers."""
         llama_cpp.llama_sampler_free(self._chain)

@@ -15,7 +15,7 @@ from bodhi_asgi.engine.errors import ImagesUnsupported, PromptInvalid
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.sizes import checked
 from bodhi_asgi.engine.templates import ChatTemplate, Fence
-from bodhi_asgi.messages import IMAGE_MARK, ChatPrompt, Prompt, TokenPrompt
+from bodhi_asgi.messages import IMAGE_MARK, ChatPrompt, InfillPrompt, Prompt, TokenPrompt
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.runners.llama_images import LlamaImages
@@ -66,8 +66,27 @@ class LlamaVocabulary:
             images = self._images_of(prompt)
             return self._tokens(self._template.render(prompt, self._fence), images)
         if isinstance(prompt, TokenPrompt):
-            return checked(prompt.tokens, self._size)
+            return checked(prompt.tokens, self._size, param="prompt")
+        if isinstance(prompt, InfillPrompt):
+            return self._infill(prompt)
         return self.tokens(prompt.text, add_special=True, parse_special=False)
+
+    def _infill(self, prompt: InfillPrompt) -> list[int]:
+        """Before and after, each behind its mark, then the mark of the middle: as most models were trained."""
+        vocab = self._vocab
+        before, after, middle = (
+            llama_cpp.llama_vocab_fim_pre(vocab),
+            llama_cpp.llama_vocab_fim_suf(vocab),
+            llama_cpp.llama_vocab_fim_mid(vocab),
+        )
+        if min(before, after, middle) < 0:
+            raise PromptInvalid("this model cannot fill in text: it has no tokens for it", param="suffix")
+        begin = [llama_cpp.llama_vocab_bos(vocab)] if llama_cpp.llama_vocab_get_add_bos(vocab) else []
+        prefix, suffix = (
+            self.tokens(text, add_special=False, parse_special=False) if text else []
+            for text in (prompt.prefix, prompt.suffix)
+        )
+        return [*begin, before, *prefix, after, *suffix, middle]
 
     def tokens(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         return self._tokenize(text.encode("utf-8", "replace"), add_special=add_special, parse_special=parse_special)

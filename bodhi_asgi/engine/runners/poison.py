@@ -16,7 +16,7 @@ from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners.echo import EchoRunner, EchoVocabulary
 from bodhi_asgi.engine.types import ModelSpec
-from bodhi_asgi.messages import ChatPrompt, Prompt, TokenPrompt
+from bodhi_asgi.messages import ChatPrompt, InfillPrompt, Prompt, TokenPrompt
 
 COMMAND: Final = "poison: "
 LATER: Final = "later "
@@ -57,7 +57,7 @@ class PoisonVocabulary(EchoVocabulary):
 
     def encode(self, prompt: Prompt) -> list[int]:
         tokens = super().encode(prompt)
-        if isinstance(prompt, TokenPrompt):
+        if isinstance(prompt, TokenPrompt | InfillPrompt):
             return tokens
         text = prompt.messages[-1].content if isinstance(prompt, ChatPrompt) else prompt.text
         if text.startswith(COMMAND):

@@ -1,34 +1,11 @@
 """The shapes of ``POST /v1/embeddings``. Source: the OpenAI API reference, embeddings."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, Field
 
 from bodhi_asgi.validation import WHOLE, WireModel
-
-TokenId: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Text: TypeAlias = Annotated[str, Field(min_length=1)]
-Tokens: TypeAlias = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
-
-
-def _form_of(value: Any) -> str:
-    """Which of the forms is meant, by the first item: a body of a million tokens is then read once and not four times.
-
-    Named like types, which a path to a field leaves out.
-    """
-    if isinstance(value, list) and value:
-        first = value[0]
-        return "list[list[int]]" if isinstance(first, list) else "list[str]" if isinstance(first, str) else "list[int]"
-    return "list[str]" if isinstance(value, list) else "str"
-
-
-Input: TypeAlias = Annotated[
-    Annotated[Text, Tag("str")]
-    | Annotated[list[Text], Field(min_length=1, fail_fast=True), Tag("list[str]")]
-    | Annotated[Tokens, Tag("list[int]")]
-    | Annotated[list[Tokens], Field(min_length=1, fail_fast=True), Tag("list[list[int]]")],
-    Discriminator(_form_of),
-]
+from bodhi_asgi.wire.inputs import Input
 
 
 class EmbeddingsRequest(WireModel):

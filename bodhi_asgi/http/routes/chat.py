@@ -1,9 +1,5 @@
 """Chat completions in the OpenAI dialect."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-
-import orjson
 from starlette.responses import Response
 
 from bodhi_asgi.caller import Scope
@@ -11,12 +7,10 @@ from bodhi_asgi.errors import Kind
 from bodhi_asgi.formats.openai_chat.decode import decode
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionRequest
+from bodhi_asgi.http.answers import answer_frames
 from bodhi_asgi.http.errors import error_frame, json_response
 from bodhi_asgi.http.route import Call, Dialect, Route
-from bodhi_asgi.http.stream import EventStream, frame
-from bodhi_asgi.inference.answer import AnswerStream
-
-DONE = frame(b"[DONE]")
+from bodhi_asgi.http.stream import EventStream
 
 
 async def complete(call: Call) -> Response | EventStream:
@@ -33,19 +27,12 @@ async def complete(call: Call) -> Response | EventStream:
             include_usage=asked.include_usage,
             is_legacy=asked.is_legacy,
         )
-        return EventStream(_frames(answer, encoder), error_frame(Dialect.OPENAI), answer.aclose)
+        return EventStream(answer_frames(answer, encoder.encode), error_frame(Dialect.OPENAI), answer.aclose)
     reply = await call.services.inference.complete(call.caller, asked.request)
     completion = encode_reply(
         reply, request_id=call.request_id, model=model, created=created, is_legacy=asked.is_legacy
     )
     return json_response(completion.model_dump())
-
-
-async def _frames(answer: AnswerStream, encoder: ChunkEncoder) -> AsyncGenerator[bytes]:
-    async with aclosing(answer):
-        async for delta in answer:
-            yield b"".join(frame(orjson.dumps(chunk)) for chunk in encoder.encode(delta))
-    yield DONE
 
 
 ROUTES = (

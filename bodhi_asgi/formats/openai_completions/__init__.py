@@ -1,0 +1,1 @@
+"""The OpenAI completions dialect: schema, decode, encode."""
