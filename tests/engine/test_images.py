@@ -34,6 +34,7 @@ from bodhi_asgi.messages import (
     Role,
 )
 from tests.engine.adapter_files import write_confusion, write_swap, write_untied
+from tests.engine.gguf_files import rewrite
 from tests.engine.projector_files import COLOURS, SHAPES, picture, png, write_projector
 from tests.engine.support import ECHO, GREEDY, LLAMA, becomes_idle, numbers, text_of, work
 from tests.engine.test_adapters import running
@@ -160,6 +161,15 @@ async def test_images_without_their_marks_are_refused(engine: Engine) -> None:
     for text in ("no mark", f"{IMAGE_MARK}{IMAGE_MARK}"):
         with pytest.raises(PromptInvalid, match="every image once"):
             await text_of(engine, show(seen("red ball"), text=text))
+
+
+async def test_a_template_that_ends_with_the_image_is_refused(folder: Path, tmp_path: Path) -> None:
+    bare = {"tokenizer.chat_template": lambda _: "{{ messages[-1].content }}"}
+    path = rewrite(DEMO_MODEL_PATH, tmp_path / "bare.gguf", keys=bare)
+    async with running("thread", replace(LLAMA, path=str(path), projector=str(folder / "projector.gguf"))) as engine:
+        with pytest.raises(PromptInvalid, match="ends with an image"):
+            await text_of(engine, show(seen("red ball")))
+        assert await text_of(engine, show(seen("red ball"), text=f"{IMAGE_MARK} Hello", max_tokens=4))
 
 
 async def test_a_prompt_in_small_pieces_reads_the_same(spec: ModelSpec) -> None:

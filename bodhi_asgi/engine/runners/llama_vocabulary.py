@@ -171,6 +171,8 @@ class LlamaVocabulary:
         if rendered.count(IMAGE_MARK) != len(images):
             raise PromptInvalid("the model's chat template does not show every image once", param="messages")
         tokens = self._spans(rendered, iter(images), add_special=True)
+        if tokens and tokens[-1] < 0:
+            raise PromptInvalid("the model's chat template ends with an image, behind which nothing can be said")
         bos = llama_cpp.llama_vocab_bos(self._vocab)
         if tokens[:2] == [bos, bos]:
             del tokens[0]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bodhi_asgi import errors as shared_errors
 from bodhi_asgi.engine import errors as engine_errors
-from bodhi_asgi.engine.process.frames import FrameReader
+from bodhi_asgi.engine.process.frames import FRAME_BYTES, FrameReader
 from bodhi_asgi.engine.process.plain import PlainInvalid, from_plain
 from bodhi_asgi.engine.process.protocol import (
     chunk_frames,
@@ -196,7 +196,7 @@ def test_rows_that_fit_share_one_frame() -> None:
 
 
 def test_rows_that_do_not_fit_one_frame_are_spread() -> None:
-    rows = [[number, "x" * (3 * 1024 * 1024)] for number in range(5)]
+    rows = [[number, "x" * (FRAME_BYTES // 3)] for number in range(5)]
     frames = chunk_frames(rows)
     assert len(frames) > 1
     received = [row for frame in frames for message in FrameReader().feed(frame) for row in message["rows"]]
@@ -204,7 +204,7 @@ def test_rows_that_do_not_fit_one_frame_are_spread() -> None:
 
 
 def test_a_chunk_that_fits_no_frame_becomes_an_error_of_that_request_only() -> None:
-    frames = chunk_frames([[1, "x" * (9 * 1024 * 1024)], [2, "b"]])
+    frames = chunk_frames([[1, "x" * (FRAME_BYTES + 1)], [2, "b"]])
     received = [row for frame in frames for message in FrameReader().feed(frame) for row in message["rows"]]
     assert [row[0] for row in received] == [1, 2]
     assert isinstance(chunk_from_row(received[0]).error, Broken)
