@@ -1,6 +1,6 @@
 """How much of prompts a step may compute while others wait for their next token.
 
-A newcomer holds them up by a fifth of a second's worth at a time, however long his prompt. Many newcomers with short
+A newcomer holds them up by 150 milliseconds' worth at a time, however long his prompt. Many newcomers with short
 prompts beside few who speak may take more at once: each such prompt is done with it, and he who waits is then one of
 those who speak. What all wait for is never more than what those who wait gain.
 """
@@ -11,7 +11,7 @@ from typing import Final
 from bodhi_asgi.engine.images import has_image
 from bodhi_asgi.engine.plan import StepPlan
 
-PIECE_S: Final = 0.2
+PIECE_S: Final = 0.15
 MIN_TOKENS: Final = 16
 WEIGHT: Final = 0.3
 SHORT_PIECES: Final = 4

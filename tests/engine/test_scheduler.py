@@ -508,7 +508,7 @@ def test_a_sequence_that_is_lost_or_a_slot_without_one_is_noticed() -> None:
         machine.scheduler.check()
 
 
-def test_a_piece_of_a_prompt_is_a_fifth_of_a_seconds_worth() -> None:
+def test_a_piece_of_a_prompt_is_a_fraction_of_a_seconds_worth() -> None:
     def step_of(tokens: int) -> StepPlan:
         return StepPlan((Row(0, 0, 0, (1,) * (tokens - 1), wants_token=True), Row(1, 1, 9, (1,), wants_token=True)))
 
@@ -517,9 +517,9 @@ def test_a_piece_of_a_prompt_is_a_fifth_of_a_seconds_worth() -> None:
     pace.measured(step_of(MIN_TOKENS), 1.0)
     assert pace.prefill_limit == MIN_TOKENS, "a few tokens say nothing"
     pace.measured(step_of(100), 0.1)
-    assert pace.prefill_limit == 200
+    assert pace.prefill_limit == 150
     pace.measured(step_of(100), 0.2)
-    assert pace.prefill_limit == 153, "0.7 of one millisecond and 0.3 of two make 1.3"
+    assert pace.prefill_limit == 115, "0.7 of one millisecond and 0.3 of two make 1.3"
     pace.measured(step_of(100), 1000.0)
     assert pace.prefill_limit == MIN_TOKENS
     for _ in range(100):
