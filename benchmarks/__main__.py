@@ -17,6 +17,7 @@ COMPARISONS: Final = (
     "sse_thousand",
     "host_memory",
     "start_cost",
+    "model_memory",
 )
 """Those that know ``--full``; every other script here has one form."""
 
