@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from bodhi_asgi.engine.constraints.bare import at_root, check_whole, slashed, terminal_of
 from bodhi_asgi.engine.constraints.grammar import lark_text
-from bodhi_asgi.engine.constraints.schema import Schema, guided, load_schema
+from bodhi_asgi.engine.constraints.schema import ENFORCED, Schema, guided, load_schema
 from bodhi_asgi.engine.constraints.translate import ANSWER, Grammar, body_of
 from bodhi_asgi.engine.errors import ConstraintInvalid
 from bodhi_asgi.engine.families.types import (
@@ -36,6 +36,7 @@ FREE: Final = r"/(.|\n)*/"
 BLANK: Final = "blank?"
 BARE: Final = {JsonCalls: "{", PythonCalls: r"\["}
 IDS: Final = {"nine": "/[a-zA-Z0-9]{9}/", "any": "/[a-zA-Z0-9_-]{1,40}/"}
+QUOTED: Final = r"/'([^'\\\n\r]|\\[\\'n])*'/"
 KINDS: Final = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "array": "array"}
 
 
@@ -151,7 +152,11 @@ class _Writer:
         inner = form.open if isinstance(form, NamedCalls | ParamCalls | GemmaCalls) else ""
         close, more = self._marker(syntax.close), ""
         if use.parallel and not self._family.one_call:
-            again = self._marker(syntax.between + (syntax.open if syntax.per_call else "") + inner)
+            opened = (syntax.open if syntax.per_call else "") + inner
+            # Whether there is space between calls is a matter of the template.
+            again = (
+                self._marker(syntax.between + opened) if syntax.between.strip() else f"{BLANK} {self._marker(opened)}"
+            )
             more = f"({again} {call} {close})*" if syntax.per_call else f"({again} {call})*"
         rest = f"{call} {close} {more}" if syntax.per_call else f"{call} {more} {close}"
         openers = [marker + inner for marker in (syntax.open, *syntax.aliases)]
@@ -174,12 +179,13 @@ class _Writer:
             case NamedCalls() as form:
                 lead, mid = (self._filled(text, index="/[0-9]{1,3}/") for text in (form.lead, form.mid))
                 arguments = self._schema(f"args_{index}", schema)
-                return f"{lead} {lark_text(tool.name)} {mid} {arguments} {self._marker(form.close)}"
+                gaps = f"({' | '.join(map(self._marker, form.gaps))})?" if form.gaps else ""
+                return f"{lead} {lark_text(tool.name)} {gaps} {mid} {arguments} {self._marker(form.close)}"
             case ParamCalls() as form:
                 return self._param_call(form, index, tool.name, schema)
             case PythonCalls():
                 items = [
-                    (f"{lark_text(key + '=')} {self._property(index, number, schema, inner)}", needed)
+                    (f"{lark_text(key + '=')} {self._argument(index, number, schema, inner)}", needed)
                     for number, (key, inner, needed) in enumerate(_properties(schema))
                 ]
                 return f"{lark_text(tool.name)} {lark_text('(')} {self._listing(items, ', ')} {lark_text(')')}"
@@ -243,6 +249,12 @@ class _Writer:
         return self._schema(name, _rooted(root, schema))
 
     # -- pieces
+
+    def _argument(self, tool: int, number: int, root: Schema, schema: Schema) -> str:
+        """A value as JSON; text that may say anything also in the quotes that Python prefers."""
+        value = self._property(tool, number, root, schema)
+        is_free = schema.get("type") == "string" and not ENFORCED & (schema.keys() - {"type"})
+        return f"({value} | {QUOTED})" if is_free else value
 
     def _property(self, tool: int, number: int, root: Schema, schema: Schema) -> str:
         return self._schema(f"arg_{tool}_{number}", _rooted(root, schema))

@@ -22,7 +22,9 @@ HERMES: Final = ToolSyntax(JsonCalls(), open="<tool_call>\n", close="\n</tool_ca
 LLAMA_JSON: Final = ToolSyntax(
     JsonCalls(arguments_key="parameters"), between="; ", aliases=("<|python_tag|>", "<|python_start|>"), is_bare=True
 )
-MISTRAL_LIST: Final = ToolSyntax(JsonCalls(id_key="id", is_list=True), open="[TOOL_CALLS][", close="]", ids="nine")
+MISTRAL_LIST: Final = ToolSyntax(
+    JsonCalls(id_key="id", is_list=True), open="[TOOL_CALLS][", close="]", between=", ", ids="nine"
+)
 COMMAND: Final = ToolSyntax(
     JsonCalls("tool_name", "parameters", "tool_call_id", is_list=True),
     open="<|START_ACTION|>[\n    ",
@@ -30,7 +32,10 @@ COMMAND: Final = ToolSyntax(
     between=",\n    ",
 )
 COMMAND_R: Final = ToolSyntax(
-    JsonCalls("tool_name", "parameters", is_list=True), open="Action:\n```json\n[\n", close="\n]\n```", between=",\n"
+    JsonCalls("tool_name", "parameters", is_list=True),
+    open="Action:\n```json\n[\n    ",
+    close="\n]```",
+    between=",\n    ",
 )
 NEMOTRON: Final = ToolSyntax(JsonCalls(is_list=True), open="<TOOLCALL>[", close="]</TOOLCALL>", between=", ")
 GRANITE: Final = ToolSyntax(JsonCalls(is_list=True), open="<|tool_call|>[", close="]", between=", ")
@@ -54,7 +59,7 @@ MISTRAL_WITH_ID: Final = ToolSyntax(
     NamedCalls(mid="[CALL_ID]{id}[ARGS]"), open="[TOOL_CALLS]", per_call=True, ids="nine"
 )
 DEEPSEEK: Final = ToolSyntax(
-    NamedCalls("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "\n```json\n", "\n```<｜tool▁call▁end｜>"),
+    NamedCalls("<｜tool▁call▁begin｜>", "function<｜tool▁sep｜>", "\n```json\n", "\n```<｜tool▁call▁end｜>"),
     open="<｜tool▁calls▁begin｜>",
     close="<｜tool▁calls▁end｜>",
     between="\n",
@@ -78,6 +83,7 @@ HARMONY: Final = ToolSyntax(
         "<|message|>",
         "<|call|>",
         aliases=("<|channel|>analysis to=functions.", " to=functions."),
+        gaps=(" <|constrain|>json", " json", "<|channel|>commentary json", "<|channel|>commentary <|constrain|>json"),
     )
 )
 SOLAR: Final = ToolSyntax(

@@ -46,7 +46,8 @@ class NamedCalls:
     """A call's name stands in the text, its arguments are a JSON object.
 
     ``open lead name mid {…} close``. What ``lead`` or ``mid`` is preceded by, up to :data:`MAX_GAP_CHARS`, is skipped.
-    ``mid`` may hold ``{index}``, the call's number from 0, and both ``{id}``. ``aliases`` are other forms of ``open``.
+    ``mid`` may hold ``{index}``, the call's number from 0, and both ``{id}``. ``aliases`` are other forms of ``open``,
+    ``gaps`` what models write between a name and ``mid``.
     """
 
     open: str = ""
@@ -54,6 +55,7 @@ class NamedCalls:
     mid: str = ""
     close: str = ""
     aliases: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Family:
         """Every text that marks something in an answer, and so has to arrive where answers are read."""
         syntax, form = self.tools, self.tools.form
         own = [value for value in vars_of(form) if isinstance(value, str)]
-        aliases = form.aliases if isinstance(form, NamedCalls) else ()
+        aliases = (*form.aliases, *form.gaps) if isinstance(form, NamedCalls) else ()
         thinking = (self.thinking.open, self.thinking.close) if self.thinking else ()
         texts = (*self.openers, syntax.close, *own, *aliases, *thinking, *self.dropped, *self.openings)
         return tuple(dict.fromkeys(text for text in texts if text.strip()))
