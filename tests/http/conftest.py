@@ -57,7 +57,7 @@ def user(connection: Any) -> Caller | None:
     name = connection.headers.get("x-user")
     if not name:
         return None
-    return Caller.user(name, scopes=(*USE, Scope.TOKENS_READ, Scope.TOKENS_WRITE))
+    return Caller.user(name, scopes=(*USE, Scope.TOKENS_READ, Scope.TOKENS_WRITE, Scope.ENGINES_WRITE))
 
 
 @asynccontextmanager
