@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from bodhi_asgi.engine.errors import ConstraintInvalid, EngineBusy
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import ModelSpec, Work
-from bodhi_asgi.errors import BodhiError, Broken
+from bodhi_asgi.errors import BodhiError, Broken, Unavailable
 from bodhi_asgi.messages import GenerateRequest
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ WAIT_S: Final = 10.0
 
 STUCK_S: Final = 10.0
 """After which a compilation is taken to never come back."""
+
+LOOK_S: Final = 0.5
 
 RETRY_AFTER_S: Final = 5.0
 
@@ -49,6 +51,7 @@ class Prepared:
 class _Job:
     work: Work
     arrived_at_s: float
+    waits_since_s: float
     began_at_s: float | None = None
 
 
@@ -78,12 +81,14 @@ class Workshop:
         self._jobs: deque[_Job] = deque()
         self._at_work: _Job | None = None
         self._working_since_s: float | None = None
+        self._is_prepared = False
         self._moves = 0
 
     @property
     def is_busy(self) -> bool:
         """Whether the thread has something to do, given up or not."""
-        return bool(self._jobs) or self._working_since_s is not None
+        # Preparing says nothing of how far it has come, and may take longer than a model may stand still.
+        return self._working_since_s is not None or (bool(self._jobs) and self._is_prepared)
 
     @property
     def progress(self) -> int:
@@ -101,7 +106,8 @@ class Workshop:
             own = sum(job.work.owner == work.owner for job in self._jobs)
             if len(self._jobs) >= self._spec.queue_limit or (work.owner and own >= self._spec.queue_limit_per_owner):
                 raise _too_busy()
-            self._jobs.append(_Job(work, time.monotonic()))
+            now_s = time.monotonic()
+            self._jobs.append(_Job(work, now_s, now_s))
             self._changed.notify()
         if self._thread is None:
             self._thread = start_deep(self._serve, f"bodhi-constraints-{self._spec.name}")
@@ -126,7 +132,7 @@ class Workshop:
             if job is not None and job.began_at_s is not None and now_s - job.began_at_s >= COMPILE_S:
                 self._at_work = None
                 late.append(Prepared(job.work, error=_too_slow(job.work.request)))
-            while self._jobs and now_s - self._jobs[0].arrived_at_s >= WAIT_S:
+            while self._is_prepared and self._jobs and now_s - self._jobs[0].waits_since_s >= WAIT_S:
                 late.append(Prepared(self._jobs.popleft().work, error=_too_busy()))
         return late
 
@@ -136,7 +142,10 @@ class Workshop:
         with self._changed:
             job = self._at_work
             times = [job.began_at_s + COMPILE_S] if job is not None and job.began_at_s is not None else []
-            times += [self._jobs[0].arrived_at_s + WAIT_S] if self._jobs else []
+            times += [self._jobs[0].waits_since_s + WAIT_S] if job is not None and self._jobs else []
+            if not times and (self._jobs or job is not None):
+                # The thread has not begun yet, and nobody is told when it does.
+                times = [time.monotonic() + LOOK_S]
         return min(times, default=None)
 
     def close(self, timeout_s: float) -> tuple[list[Work], bool]:
@@ -161,8 +170,21 @@ class Workshop:
             self._prepare()
         except BodhiError as error:
             failure = error
+        except Exception:
+            log.exception("a model's vocabulary cannot be prepared", extra={"model": self._spec.name})
+            failure = Unavailable("no answer of this model can be held to a form: its vocabulary cannot be read for it")
+        self._become_ready()
         while (job := self._next()) is not None:
             self._finish(job, self._result(job, failure))
+
+    def _become_ready(self) -> None:
+        with self._changed:
+            self._is_prepared = True
+            self._moves += 1
+            now_s = time.monotonic()
+            for job in self._jobs:
+                # The wait for its turn begins now.
+                job.waits_since_s = now_s
 
     def _next(self) -> _Job | None:
         with self._changed:

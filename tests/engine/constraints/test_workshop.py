@@ -14,7 +14,7 @@ from bodhi_asgi.engine.errors import ConstraintInvalid, EngineBusy, ModelLoadFai
 from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.types import Chunk, Work
-from bodhi_asgi.errors import Broken
+from bodhi_asgi.errors import Broken, Unavailable
 from bodhi_asgi.messages import Constraint, ConstraintKind, GenerateRequest
 from tests.engine.support import ECHO, work
 
@@ -144,6 +144,37 @@ def test_what_cannot_be_prepared_refuses_every_work() -> None:
     assert room.workshop.close(10)[1]
 
 
+def test_a_vocabulary_that_cannot_be_read_for_it_refuses_every_work() -> None:
+    def fail() -> None:
+        raise ValueError("no sentinel token")
+
+    room = Room(fail)
+    room.submit()
+    assert isinstance(room.told.get(timeout=10).error, Unavailable)
+    assert room.workshop.close(10)[1]
+
+
+def test_preparing_may_take_longer_than_any_turn() -> None:
+    go_on = threading.Event()
+    room = Room(lambda: assert_set(go_on))
+    room.gate.set()
+    asked = room.submit()
+    later_s = time.monotonic() + WAIT_S + 60
+    assert room.workshop.expire(later_s) == []
+    assert not room.workshop.is_busy
+    assert not room.workshop.is_stuck(later_s)
+    next_s = room.workshop.next_deadline_s
+    assert next_s is not None
+    assert next_s < later_s
+    go_on.set()
+    assert room.told.get(timeout=10).work.id == asked.id
+    assert room.workshop.close(10)[1]
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(30)
+
+
 class SlowRunner(EchoRunner):
     """Compiles for as long as it is told to."""
 
@@ -180,5 +211,18 @@ def test_other_answers_go_on_while_a_constraint_is_compiled_and_the_slow_one_is_
     assert list(finals) == [quick.id, slow.id]
     assert isinstance(finals[slow.id].error, ConstraintInvalid)
     assert loop.is_busy
+    runner.gate.set()
+    loop.stop()
+
+
+def test_a_slow_constraint_is_refused_by_an_engine_that_has_nothing_else_to_do() -> None:
+    runner = SlowRunner()
+    delivered: Queue[list[Chunk]] = Queue()
+    loop = EngineLoop(runner, ECHO, delivered.put)
+    loop.start()
+    loop.submit(work("slow", constraint=FORM))
+    (chunk,) = delivered.get(timeout=COMPILE_S + 20)
+    assert isinstance(chunk.error, ConstraintInvalid)
+    assert "2 s" in chunk.error.message
     runner.gate.set()
     loop.stop()
