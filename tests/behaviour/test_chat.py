@@ -122,8 +122,15 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("an unknown role", {"messages": [{"role": "wizard", "content": "x"}]}, 400, "messages.0.role", "'system'"),
     ("a message without content", {"messages": [{"role": "user"}]}, 400, "messages.0.content", "required"),
     (
-        "an image",
+        "an image without its place",
         {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        400,
+        "messages.0.content.0.image_url",
+        "required",
+    ),
+    (
+        "a piece of sound",
+        {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
         400,
         "messages.0.content",
         "'text'",
