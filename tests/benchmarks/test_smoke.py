@@ -67,3 +67,12 @@ def test_every_file_is_a_benchmark_that_can_be_run_or_a_part_of_them() -> None:
     for name in scripts(folder):
         body = ast.parse((folder / f"{name}.py").read_text("utf-8")).body
         assert any(isinstance(node, ast.If) for node in body), f"{name} does nothing when it is run"
+
+
+def test_the_cost_of_a_token_is_told_by_stage() -> None:
+    command = [sys.executable, "-m", "benchmarks.token_cost", "--streams", "2", "--tokens", "4", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found.keys() == {"greedy", "drawn", "logprobs", "dry"}
+    assert all(microseconds > 0 for figures in found.values() for microseconds in figures.values())
