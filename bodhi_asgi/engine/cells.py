@@ -27,6 +27,14 @@ WORTH_KEEPING: Final = 32
 """So many tokens of a prompt are worth a copy of the state they lead to, where sequences are shared whole."""
 
 
+SHORT: Final = 256
+"""What is shorter saves little, and still lengthens every step: llama.cpp looks at each cell to see whose it is."""
+
+SHORT_SHARE: Final = 8
+LEAST_FOR_SHORT: Final = 256
+"""Short sequences may keep an eighth of the cells as cache, or so many; long ones all that nobody needs."""
+
+
 @dataclass(slots=True)
 class _Found:
     """How much of a prompt is ``ready`` in ``source``, how much ``leader`` is about to have, and how much somebody has
@@ -53,7 +61,9 @@ class Cells:
         self._prefix = prefix or NoPrefix()
         self._shared = shared
         self._whole = whole
+        self._keeps_copies = whole and not isinstance(self._prefix, NoPrefix)
         self._running: dict[int, Sequence] = {}
+        self._short: dict[int, int] = {}  # the cells of short sequences that are cached, longest unused first
 
     @property
     def available(self) -> int:
@@ -86,9 +96,9 @@ class Cells:
             self.table.hold(sequence.slot, 0)  # of a first step that was given up
             self.table.share(found.source, sequence.slot, ready)
             if found.source not in self._running:
-                self._prefix.let_go(found.source)
+                self._let_go(found.source)
         sequence.begin_at(ready)
-        if self._whole:
+        if self._keeps_copies:
             places = (found.missed, sequence.prompt_tokens - 1)
             sequence.halts = {place for place in places if place - ready >= WORTH_KEEPING}
         return True
@@ -110,7 +120,7 @@ class Cells:
             if not self._is_there(key, tokens) and (self.table.has_free_id or self._evicted()):
                 copied = self.table.copy(sequence.slot)
                 self._prefix.insert(copied, key, tokens)
-                self._prefix.let_go(copied)
+                self._let_go(copied)
 
     def extend(self, sequence: Sequence, size: int) -> None:
         """Cells for ``size`` more tokens, taken from the cache if need be; :attr:`available` must have them."""
@@ -136,7 +146,7 @@ class Cells:
         if is_good and not self._is_there(key, tokens) and self._prefix.insert(slot, key, tokens):
             self.table.hold(slot, computed)
             self.table.keep(slot)
-            self._prefix.let_go(slot)
+            self._let_go(slot)
         else:
             self.table.drop(slot)
 
@@ -160,8 +170,8 @@ class Cells:
     def forget(self) -> bool:
         """Give up everything that is only cached. Whether there was any."""
         before = self.table.cells_kept
-        while (slot := self._prefix.evict()) is not None:
-            self.table.drop(slot)
+        while self._evicted():
+            pass
         return before > 0
 
     def edits(self) -> tuple[Edit, ...]:
@@ -173,6 +183,7 @@ class Cells:
         self.table.check()
         self._prefix.check()
         assert self.table.slots_used == len(self._running), "a slot without a sequence, or the reverse"
+        assert not self._short.keys() & self._running.keys(), "a sequence that runs counts as cached"
 
     def _best(self, sequence: Sequence, ahead: Mapping[int, Sequence]) -> _Found:
         found = _Found()
@@ -204,16 +215,31 @@ class Cells:
             has = other.computed if other is not None else self.table.cells_of(slot)
             if common == len(tokens) and (has == common if self._whole else has >= common):
                 if other is None:
-                    self._prefix.let_go(slot)
+                    self._let_go(slot)
                     return True
                 if not self._whole:
                     return True
             elif other is None and has == common and not self._whole:
                 beginnings.append(slot)
         for slot in beginnings:
-            self._prefix.remove(slot)
-            self.table.drop(slot)
+            self._discard(slot)
         return False
+
+    def _let_go(self, slot: int) -> None:
+        """It was used last of all that is cached. Of short ones only so many stay."""
+        self._prefix.let_go(slot)
+        self._short.pop(slot, None)
+        cells = self.table.cells_of(slot)
+        if cells < SHORT:
+            self._short[slot] = cells
+            most = max(LEAST_FOR_SHORT, self.table.cells // SHORT_SHARE)
+            while sum(self._short.values()) > most:
+                self._discard(next(iter(self._short)))
+
+    def _discard(self, slot: int) -> None:
+        self._short.pop(slot, None)
+        self._prefix.remove(slot)
+        self.table.drop(slot)
 
     def _take_out(self, sequence: Sequence) -> None:
         assert sequence.slot is not None
@@ -230,7 +256,7 @@ class Cells:
         slot = self._prefix.evict()
         if slot is None:
             return False
-        self.table.drop(slot)
+        self._discard(slot)
         return True
 
     def _key(self, sequence: Sequence) -> Hashable:

@@ -552,3 +552,24 @@ def test_nobody_waits_longer_for_newcomers_than_they_gain(
     assert sum(given_) <= max(piece, piece * len(prompts) / speaking)
     if prompts and budget:
         assert any(given_), "somebody goes on"
+
+
+def test_short_answers_keep_a_small_share_of_the_cells_and_a_long_one_as_much_as_nobody_needs() -> None:
+    machine = Machine(n_ctx=4096, n_batch=512, slots=4, queue_limit=64, queue_limit_per_owner=64, kept=24)
+    for _ in range(20):
+        machine.ask(60)
+    machine.finish()
+    assert 0 < machine.scheduler.stats().cells_cached <= 4096 // 8
+    machine.ask(1000)
+    machine.finish()
+    assert machine.scheduler.stats().cells_cached > 1000
+    machine.is_empty()
+
+
+def test_a_model_that_keeps_nothing_makes_no_copies_either() -> None:
+    machine = Machine(n_ctx=512, n_batch=64, slots=2, kept=0, whole=True)
+    for _ in range(6):
+        machine.ask(60)
+    machine.finish()
+    assert machine.scheduler.stats().cells_cached == 0
+    machine.is_empty()
