@@ -65,10 +65,13 @@ def put_through_its_paces(spec: ModelSpec) -> float:
     request = GenerateRequest(spec.name, TextPrompt("x"), Sampling(temperature=0.7))
     for slot in range(spec.slots):
         runner.begin(slot, request)
+    room = facts.n_ctx - spec.slots
     end = 0
-    while end + spec.n_batch <= facts.n_ctx - spec.slots:
-        runner.run(StepPlan((Row(0, 0, end, (5,) * spec.n_batch, wants_token=False),)))
-        end += spec.n_batch
+    while end < room:
+        # The odd piece first, so that the last step is a whole one over the whole context.
+        size = (room - end) % spec.n_batch or spec.n_batch
+        runner.run(StepPlan((Row(0, 0, end, (5,) * size, wants_token=False),)))
+        end += size
     rows = [Row(slot, slot, 0 if slot else end, (5,), wants_token=True) for slot in range(spec.slots)]
     runner.run(StepPlan(tuple(rows)))
     return memory(os.getpid()).rss - before

@@ -19,14 +19,14 @@ from bodhi_asgi.gguf.types import GgufHeader, GgufInvalid
 CONTEXT_MULTIPLE: Final = 256
 LARGEST_DEFAULT_CONTEXT: Final = 8192
 
-FIXED_BYTES: Final = 4 * 1024 * 1024
+FIXED_BYTES: Final = 5 * 1024 * 1024
 """Of a model whatever its size: graphs, metadata, stacks that are used."""
 
 TOKEN_BYTES: Final = 275
 """Of each token of the vocabulary: its text, its type, its merges, and the tables to find them."""
 
-MASK_BYTES: Final = 6
-"""Of each pair of a token in a step and a cell of the context: who sees whom, in 32 bits and in 16."""
+MASK_BYTES: Final = 4
+"""Of each pair of a token in a step and a cell of the context: who sees whom."""
 
 HALF: Final = 0.5
 

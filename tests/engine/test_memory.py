@@ -1,0 +1,80 @@
+"""What a model is predicted to take is what llama.cpp takes for it, within a tenth."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.model_memory import MARGIN, measure
+from benchmarks.random_model import Quantisation, Shape, write
+from bodhi_asgi.demo_model import DEMO_MODEL_PATH
+from bodhi_asgi.engine.memory import model_memory
+from bodhi_asgi.engine.types import ModelSpec, Tuning
+from bodhi_asgi.gguf.memory import cache_bytes, repacked_bytes, state_bytes, vocabulary_size, weight_bytes
+from bodhi_asgi.gguf.reader import read_header
+from bodhi_asgi.gguf.types import Array, GgufHeader, Tensor
+
+SHAPE = Shape(layers=4, width=512, inner=1536, heads=8, kv_heads=8, vocabulary=8000, context=4096)
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is read from /proc")
+
+
+PLAIN = Tuning()
+
+
+def spec(path: Path, tuning: Tuning = PLAIN, **sizes: int) -> ModelSpec:
+    return replace(ModelSpec("m", str(path), n_ctx=1024, slots=4, threads=1, tuning=tuning), **sizes)
+
+
+@on_linux
+def test_the_demo_model_takes_what_is_predicted() -> None:
+    found = measure("demo", spec(DEMO_MODEL_PATH, n_ctx=2048, slots=8))
+    assert found.ratio == pytest.approx(1, abs=MARGIN), found
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("kind", "tuning", "sizes"),
+    [
+        ("Q8_0", Tuning(), {}),
+        ("Q4_0", Tuning(load_mode="mmap"), {"n_ctx": 2048, "n_batch": 256}),
+        ("Q4_0", Tuning(cache_type_k="q8_0", cache_type_v="q8_0"), {"n_ctx": 4096, "n_batch": 1024}),
+    ],
+    ids=["mapped", "laid out anew", "a cache in eight bits"],
+)
+def test_other_shapes_take_what_is_predicted(
+    tmp_path: Path, kind: Quantisation, tuning: Tuning, sizes: dict[str, int]
+) -> None:
+    write(tmp_path / "m.gguf", SHAPE, kind)
+    found = measure(kind, spec(tmp_path / "m.gguf", tuning, **sizes))
+    assert found.ratio == pytest.approx(1, abs=MARGIN), found
+
+
+def test_what_would_lie_there_twice_is_read_and_not_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    write(path, SHAPE, "Q4_0")
+    header = read_header(path)
+    whole, again = weight_bytes(header), repacked_bytes(header, "x86_64")
+    assert 0.5 * whole < again < whole
+    assert repacked_bytes(header, "riscv64") == 0
+    if repacked_bytes(header):
+        read, mapped = model_memory(path, spec(path)), model_memory(path, spec(path, Tuning(load_mode="mmap")))
+        assert (read.load_mode, read.weight_bytes, mapped.weight_bytes) == ("read", whole, whole + again)
+    assert model_memory(DEMO_MODEL_PATH, spec(DEMO_MODEL_PATH)).load_mode == "mmap"
+    assert vocabulary_size(header) == 8000
+
+
+def test_a_cache_is_counted_in_its_types_and_a_state_per_sequence() -> None:
+    header = read_header(DEMO_MODEL_PATH)
+    whole = cache_bytes(header, 256, "f32", "f32")
+    assert whole is not None
+    assert cache_bytes(header, 256) == whole // 2
+    assert cache_bytes(header, 256, "q8_0", "q8_0") == whole // 128 * 34
+    assert state_bytes(header, 4) == 0
+    sizes = {"block_count": 2, "ssm.conv_kernel": 4, "ssm.inner_size": 64, "ssm.state_size": 16}
+    metadata = {"general.architecture": "mamba", **{f"mamba.{name}": value for name, value in sizes.items()}}
+    mamba = GgufHeader(3, False, metadata, (Tensor("t", (32, 8), 2, 0),), 0)
+    assert state_bytes(mamba, 3) == 4 * 2 * (3 * 64 + 16 * 64) * 3
+    hybrid = replace(mamba, metadata={**metadata, "mamba.attention.head_count_kv": Array(2, False, (0, 4))})
+    assert state_bytes(hybrid, 3) == state_bytes(mamba, 3) // 2
+    assert repacked_bytes(mamba, "x86_64") == 8 * 18
