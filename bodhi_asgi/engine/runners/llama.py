@@ -279,7 +279,9 @@ class LlamaRunner:
             self._model, metadata, self._spec, has_cells=has_cells, new_context=self._new_context
         )
         if self._images is not None:
-            self._lead = self._images.lead(self._context, self._batch)
+            from bodhi_asgi.engine.runners.llama_lead import ImageLead
+
+            self._lead = ImageLead(self._context, self._images, self._batch, places=self._spec.n_batch)
         if self._spec.speculation.kind != "none" and pooled.speaks:
             self._load_drafter(n_ctx)
         if not pooled.speaks:

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from bodhi_asgi.engine.errors import ImageUnreadable, ModelLoadFailed
 from bodhi_asgi.engine.images import MOST_PARTS, MOST_PLACES, place_of, places
-from bodhi_asgi.engine.runners.llama_batch import Batch
-from bodhi_asgi.engine.runners.llama_lead import ImageLead, Interrupted
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.types import ModelSpec
 from bodhi_asgi.gguf.projectors import check_projector
@@ -60,6 +58,10 @@ class Picture:
     holders: set[int] = field(default_factory=set)
 
 
+class Interrupted(Exception):
+    """The encoding of an image was given up."""
+
+
 class LlamaImages:
     """The projector of one model. Belongs to the engine's thread."""
 
@@ -67,7 +69,8 @@ class LlamaImages:
         self._spec = spec
         self._on_nodes = on_nodes
         self._context: Any = None
-        self._width = 0
+        self.width = 0
+        """Numbers of one embedding, once loaded."""
         self._most_whole = 0
         self._pictures: dict[int, Picture] = {}
         self._nodes = 0
@@ -100,12 +103,8 @@ class LlamaImages:
             raise self._refused("it reads no images")
         if mtmd_cpp.mtmd_decode_use_mrope(self._context):
             raise self._refused("its images have positions in two dimensions (M-RoPE), which are not supported yet")
-        self._width = llama_cpp.llama_model_n_embd_inp(model)
+        self.width = llama_cpp.llama_model_n_embd_inp(model)
         self._most_whole = min(self._spec.n_batch, self._spec.tuning.n_ubatch or self._spec.n_batch)
-
-    def lead(self, context: Any, batch: Batch) -> ImageLead:
-        """What computes the rows with images in a context."""
-        return ImageLead(context, self, batch, places=self._spec.n_batch, width=self._width)
 
     def tokens(self, image: Image) -> list[int]:
         """What stands for a picture in a prompt. Raises ImageUnreadable."""
@@ -184,7 +183,7 @@ class LlamaImages:
         finally:
             mtmd_cpp.mtmd_input_chunks_free(chunks)
         count = sum(len(part.tokens) for part in picture.parts if part.chunk)
-        picture.size_bytes = count * self._width * np.dtype(np.float32).itemsize
+        picture.size_bytes = count * self.width * np.dtype(np.float32).itemsize
         return picture
 
     def _part(self, number: int, index: int, chunk: Any) -> Part:
@@ -226,7 +225,7 @@ class LlamaImages:
         if code:
             raise RuntimeError(f"an image could not be encoded ({code})")
         found = mtmd_cpp.mtmd_get_output_embd(self._context)
-        return np.ctypeslib.as_array(found, shape=(len(part.tokens), self._width)).copy()
+        return np.ctypeslib.as_array(found, shape=(len(part.tokens), self.width)).copy()
 
     def _on_node(self, _: Any, asks: bool, __: Any) -> bool:
         """Called around the nodes of the encoder's graph: first whether to stop behind one, then whether to go on."""

@@ -7,33 +7,27 @@ into the batch of all. Nothing is drawn before that, so that a step which fails 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import llama_cpp
 
 from bodhi_asgi.engine.images import has_image, place_of, segments
 from bodhi_asgi.engine.plan import Row, StepPlan
 from bodhi_asgi.engine.runners.llama_batch import Batch, EmbeddingBatch
-
-if TYPE_CHECKING:
-    from bodhi_asgi.engine.runners.llama_images import LlamaImages
+from bodhi_asgi.engine.runners.llama_images import Interrupted, LlamaImages
 
 DECODED: Final = 0
 ABORTED: Final = 2
 
 
-class Interrupted(Exception):
-    """The encoding of an image was given up."""
-
-
 class ImageLead:
     """Computes what of a step stands before its last text."""
 
-    def __init__(self, context: Any, images: "LlamaImages", batch: Batch, *, places: int, width: int) -> None:
+    def __init__(self, context: Any, images: LlamaImages, batch: Batch, *, places: int) -> None:
         self._context = context
         self._images = images
         self._batch = batch
-        self._embeddings = EmbeddingBatch(places, width)
+        self._embeddings = EmbeddingBatch(places, images.width)
 
     def compute(self, rows: Sequence[Row], is_interrupted: Callable[[], bool]) -> tuple[int, tuple[Row, ...]]:
         """llama.cpp's code, and what is left to do for each row once it is 0."""
