@@ -22,7 +22,7 @@ from benchmarks.random_model import QWEN_HALF_BILLION, byte_alphabet, random_mod
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.constraints.matcher import GrammarCompiler
 from bodhi_asgi.engine.constraints.translate import grammar_of
-from bodhi_asgi.messages import Constraint, ConstraintKind
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind
 from bodhi_asgi.types import JSONObject
 
 TOKENS: Final = 64

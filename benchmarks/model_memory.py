@@ -24,7 +24,8 @@ from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.runner import make_runner
 from bodhi_asgi.engine.self_test import self_test
 from bodhi_asgi.engine.types import ModelSpec, Tuning
-from bodhi_asgi.messages import GenerateRequest, Sampling, TextPrompt
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 SMALL: Final = Shape(layers=4, width=512, inner=1536, heads=8, kv_heads=2, vocabulary=16_000, context=4096)
 WIDE: Final = Shape(layers=4, width=1024, inner=2816, heads=16, kv_heads=16, vocabulary=16_000, context=8192)

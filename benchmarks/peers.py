@@ -24,15 +24,8 @@ from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.ids import new_id
-from bodhi_asgi.messages import (
-    ChatPrompt,
-    Constraint,
-    ConstraintKind,
-    GenerateRequest,
-    Message,
-    Role,
-    Sampling,
-)
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind, GenerateRequest, Sampling
 from bodhi_asgi.types import JSONObject
 
 START_TIMEOUT_S: Final = 120.0

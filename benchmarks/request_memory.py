@@ -11,7 +11,8 @@ from benchmarks.machine import memory
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.types import ModelSpec, Work
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role, Sampling
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 AT_ONCE: Final = 8
 WARM: Final = 0.2

@@ -19,7 +19,8 @@ from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.types import ModelSpec, Speculation, Work
 from bodhi_asgi.ids import new_id
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role, Sampling
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 SPEED: Final = "tokens_per_s"
 PLAIN: Final = "no guesses"

@@ -26,7 +26,9 @@ from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.types import Chunk, ModelSpec, Work
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder
 from bodhi_asgi.http.stream import frame
-from bodhi_asgi.messages import Delta, GenerateRequest, Sampling, TextPrompt
+from bodhi_asgi.messages.answers import Delta
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 STAGES: Final = ("schedule", "build", "decode", "sample", "detokenise", "frame", "encode")
 KINDS: Final = {

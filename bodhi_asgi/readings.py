@@ -17,7 +17,8 @@ from bodhi_asgi.formats.rerank.schema import RankedList, RerankBody
 from bodhi_asgi.formats.tokenization.decode import decode_count, decode_detokenize, decode_tokenize
 from bodhi_asgi.formats.tokenization.encode import encode_count, encode_tokens
 from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, TokenCount, TokenizeBody, TokenList
-from bodhi_asgi.messages import Prompt, TokenizeRequest
+from bodhi_asgi.messages.conversation import Prompt
+from bodhi_asgi.messages.reading import TokenizeRequest
 from bodhi_asgi.services import Services
 from bodhi_asgi.types import JSONObject
 

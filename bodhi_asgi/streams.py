@@ -11,7 +11,7 @@ from bodhi_asgi.formats.openai_chat.schema import ChatCompletionChunk
 from bodhi_asgi.formats.openai_completions.schema import Completion
 from bodhi_asgi.inference.answer import AnswerStream
 from bodhi_asgi.lifecycle import Lifecycle
-from bodhi_asgi.messages import Delta
+from bodhi_asgi.messages.answers import Delta
 from bodhi_asgi.services import Services
 from bodhi_asgi.types import JSONObject
 

@@ -24,7 +24,8 @@ from bodhi_asgi.engine.process.runtime import runtime_directory
 from bodhi_asgi.engine.types import ModelSpec, Work
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.ids import new_id
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Role, Sampling
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 from bodhi_asgi.models.errors import ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.service import DEMO, ModelService
 

@@ -10,7 +10,7 @@ from bodhi_asgi.engine.errors import AdapterUnknown
 from bodhi_asgi.engine.plan import AdapterSet
 from bodhi_asgi.engine.types import AdapterSpec
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import AdapterChoice
+from bodhi_asgi.messages.generation import AdapterChoice
 
 NO_ADAPTERS: Final[AdapterSet] = ()
 

@@ -19,7 +19,7 @@ from bodhi_asgi.engine.process.protocol import fingerprint
 from bodhi_asgi.engine.process.quarantine import Quarantine
 from bodhi_asgi.engine.process.supervisor import State, Supervisor
 from bodhi_asgi.engine.types import EngineStats, Job, ModelFacts, ModelSpec, UnloadReason
-from bodhi_asgi.messages import Delta
+from bodhi_asgi.messages.answers import Delta
 
 STATS_S: Final = 2.0
 """For an answer to a question that nobody's request hangs on: an idle engine is not watched."""

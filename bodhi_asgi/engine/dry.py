@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from bodhi_asgi.messages import Sampling
+from bodhi_asgi.messages.generation import Sampling
 
 DEFAULT_BASE: Final = 1.75
 DEFAULT_ALLOWED_LENGTH: Final = 2

@@ -16,7 +16,7 @@ from bodhi_asgi.engine.runner import make_runner
 from bodhi_asgi.engine.single_flight import SingleFlight
 from bodhi_asgi.engine.types import EngineStats, EngineStatus, Job, ModelFacts, ModelSpec, UnloadReason
 from bodhi_asgi.errors import NotStarted
-from bodhi_asgi.messages import Delta
+from bodhi_asgi.messages.answers import Delta
 
 
 class ThreadEngine:

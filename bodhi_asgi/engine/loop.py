@@ -40,7 +40,7 @@ from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, Work
 from bodhi_asgi.errors import BodhiError
-from bodhi_asgi.messages import ChatPrompt
+from bodhi_asgi.messages.conversation import ChatPrompt
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.constraints.matcher import Matcher

@@ -17,7 +17,7 @@ from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.stack import Stack, check_fits
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, PooledWork
 from bodhi_asgi.errors import BodhiError
-from bodhi_asgi.messages import FinishReason, Vectors
+from bodhi_asgi.messages.answers import FinishReason, Vectors
 
 RETRY_AFTER_S: Final = 1.0
 

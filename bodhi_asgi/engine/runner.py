@@ -12,7 +12,8 @@ from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.errors import MissingDependency
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Prompt
+from bodhi_asgi.messages.conversation import ChatPrompt, Prompt
+from bodhi_asgi.messages.generation import GenerateRequest
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.constraints.matcher import Matcher

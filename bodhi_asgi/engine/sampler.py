@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from bodhi_asgi.messages import Sampling
+from bodhi_asgi.messages.generation import Sampling
 
 WIDE_TOP_K: Final = 256
 DEFAULT_TEMPERATURE: Final = 0.7

@@ -9,7 +9,7 @@ from collections import deque
 from bodhi_asgi.engine.detokenizer import TextStream
 from bodhi_asgi.engine.plan import Drawn
 from bodhi_asgi.engine.runner import Vocabulary
-from bodhi_asgi.messages import Logprobs, TokenLogprob
+from bodhi_asgi.messages.answers import Logprobs, TokenLogprob
 
 
 class Scores:

@@ -13,7 +13,8 @@ from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.errors import BodhiError
-from bodhi_asgi.messages import IMAGE_MARK, ChatPrompt, GenerateRequest, Image, Message, Role, Sampling, TextPrompt
+from bodhi_asgi.messages.conversation import IMAGE_MARK, ChatPrompt, Image, Message, Role, TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 TEXTS: Final = (
     "",

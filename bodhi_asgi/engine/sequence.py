@@ -11,7 +11,8 @@ from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.scores import Scores, scored
 from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.types import Chunk, Work
-from bodhi_asgi.messages import FinishReason, Logprobs, TextPrompt, TokenLogprob, Usage
+from bodhi_asgi.messages.answers import FinishReason, Logprobs, TokenLogprob, Usage
+from bodhi_asgi.messages.conversation import TextPrompt
 
 SCORED_AT_ONCE: Final = 32
 """Tokens of a step whose log probabilities are wanted: each costs its logits, nearly a megabyte of a large model."""

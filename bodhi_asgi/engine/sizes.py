@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bodhi_asgi.engine.errors import ContextLengthExceeded, PromptInvalid
-from bodhi_asgi.messages import ChatPrompt, InfillPrompt, Prompt, TextPrompt
+from bodhi_asgi.messages.conversation import ChatPrompt, InfillPrompt, Prompt, TextPrompt
 
 MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
 MAX_BYTES_PER_TOKEN: Final = 16

@@ -7,7 +7,9 @@ from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.sizes import check_text
 from bodhi_asgi.engine.types import ModelFacts, PooledWork
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import EmbedRequest, RerankRequest, TextPrompt, Usage
+from bodhi_asgi.messages.answers import Usage
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.reading import EmbedRequest, RerankRequest
 
 
 @dataclass(eq=False, slots=True)

@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from bodhi_asgi.engine.errors import PromptInvalid
 from bodhi_asgi.engine.families.shown import Stage, without_system
 from bodhi_asgi.engine.families.table import recognise
-from bodhi_asgi.messages import ChatPrompt
+from bodhi_asgi.messages.conversation import ChatPrompt
 
 MAX_TEMPLATE_CHARS: Final = 256 * 1024
 MAX_OUTPUT_CHARS: Final = 16 * 1024 * 1024

@@ -11,15 +11,9 @@ from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.sizes import MAX_PROMPT_BYTES, check_size, checked
 from bodhi_asgi.engine.types import Chunk, ModelFacts, TextWork
 from bodhi_asgi.errors import BodhiError
-from bodhi_asgi.messages import (
-    ChatPrompt,
-    DetokenizeRequest,
-    FinishReason,
-    TextPrompt,
-    TokenIds,
-    TokenizeRequest,
-    Usage,
-)
+from bodhi_asgi.messages.answers import FinishReason, TokenIds, Usage
+from bodhi_asgi.messages.conversation import ChatPrompt, TextPrompt
+from bodhi_asgi.messages.reading import DetokenizeRequest, TokenizeRequest
 
 PIECE_CHARS: Final = 128 * 1024
 PIECE_TOKENS: Final = 4096

@@ -1,7 +1,7 @@
 """The engine's values: what to load, what to do, what a step plans and yields. Frozen, plain data.
 
-Requests come in as the neutral :class:`~bodhi_asgi.messages.GenerateRequest`; people are unknown here, an ``owner``
-is only a key by which the queue is fair.
+Requests come in as the neutral :class:`~bodhi_asgi.messages.generation.GenerateRequest`; people are unknown here, an
+``owner`` is only a key by which the queue is fair.
 """
 
 from collections.abc import AsyncIterator
@@ -9,17 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 from bodhi_asgi.errors import BodhiError
-from bodhi_asgi.messages import (
-    Delta,
-    DetokenizeRequest,
-    EmbedRequest,
-    FinishReason,
-    GenerateRequest,
-    Part,
-    RerankRequest,
-    TokenizeRequest,
-    Usage,
-)
+from bodhi_asgi.messages.answers import Delta, FinishReason, Part, Usage
+from bodhi_asgi.messages.generation import GenerateRequest
+from bodhi_asgi.messages.reading import DetokenizeRequest, EmbedRequest, RerankRequest, TokenizeRequest
 
 RunnerName: TypeAlias = Literal["llama", "echo", "poison"]
 PrefixSharing: TypeAlias = Literal["none", "owner", "all"]

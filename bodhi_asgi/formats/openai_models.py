@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from bodhi_asgi.messages import ModelCard, ModelCards
+from bodhi_asgi.messages.cards import ModelCard, ModelCards
 
 
 class ModelObject(BaseModel):

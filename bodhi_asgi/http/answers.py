@@ -7,7 +7,7 @@ import orjson
 
 from bodhi_asgi.http.stream import frame
 from bodhi_asgi.inference.answer import AnswerStream
-from bodhi_asgi.messages import Delta
+from bodhi_asgi.messages.answers import Delta
 from bodhi_asgi.types import JSONObject
 
 DONE = frame(b"[DONE]")

@@ -10,7 +10,7 @@ from bodhi_asgi.clock import Clock
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.inference.choices import Choices
 from bodhi_asgi.inference.speech import SpeechReader
-from bodhi_asgi.messages import Delta
+from bodhi_asgi.messages.answers import Delta
 from bodhi_asgi.metrics.meters import Meters
 
 

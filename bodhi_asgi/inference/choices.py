@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 
 from bodhi_asgi.errors import Broken
-from bodhi_asgi.messages import Answer, Delta, GenerateRequest, Sampling, Usage
+from bodhi_asgi.messages.answers import Answer, Delta, Usage
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 
 def split(request: GenerateRequest) -> list[GenerateRequest]:

@@ -9,7 +9,8 @@ from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.types import ModelFacts
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.inference.speech import SpeechReader
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest
+from bodhi_asgi.messages.conversation import ChatPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 
 TEMPLATE: Final = "tokenizer.chat_template"
 

@@ -15,18 +15,15 @@ from bodhi_asgi.engine.types import Job, PooledWork, TextWork
 from bodhi_asgi.errors import BodhiError, Broken
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.inference.service import Engines
-from bodhi_asgi.messages import (
-    Delta,
+from bodhi_asgi.messages.answers import Delta, TokenIds, Usage, Vectors
+from bodhi_asgi.messages.reading import (
     DetokenizeRequest,
     Embeddings,
     EmbedRequest,
     Ranking,
     RerankRequest,
-    TokenIds,
     TokenizeRequest,
     Tokens,
-    Usage,
-    Vectors,
 )
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.service import ModelService

@@ -17,7 +17,8 @@ from bodhi_asgi.inference.answer import AnswerStream
 from bodhi_asgi.inference.choices import Choices, best, split
 from bodhi_asgi.inference.manners import family_of, reader_maker
 from bodhi_asgi.inference.whole import joined
-from bodhi_asgi.messages import Delta, GenerateRequest, Reply
+from bodhi_asgi.messages.answers import Delta, Reply
+from bodhi_asgi.messages.generation import GenerateRequest
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.service import ModelService
 

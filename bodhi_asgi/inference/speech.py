@@ -14,7 +14,7 @@ from bodhi_asgi.engine.families.table import GENERIC
 from bodhi_asgi.engine.families.types import Family, GemmaCalls, JsonCalls, NamedCalls, ParamCalls, PythonCalls
 from bodhi_asgi.inference.calls import CallReader, Schemas
 from bodhi_asgi.inference.source import SPACE, Reading, Source
-from bodhi_asgi.messages import Delta, FinishReason, ToolCallDelta
+from bodhi_asgi.messages.answers import Delta, FinishReason, ToolCallDelta
 
 ID_LETTERS: Final = string.ascii_letters + string.digits
 

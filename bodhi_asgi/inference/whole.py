@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from bodhi_asgi.errors import Broken
-from bodhi_asgi.messages import Answer, Delta, Logprobs, TokenLogprob, ToolCall
+from bodhi_asgi.messages.answers import Answer, Delta, Logprobs, TokenLogprob
+from bodhi_asgi.messages.conversation import ToolCall
 
 
 def joined(deltas: Iterable[Delta]) -> Answer:

@@ -9,7 +9,7 @@ from bodhi_asgi.cache.types import Cache
 from bodhi_asgi.caller import Caller, ModelForbidden, Scope
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.types import AdapterSpec, ModelSpec, RunnerName, Speculation, SpeculationKind, Tuning
-from bodhi_asgi.messages import ModelCard, ModelSource
+from bodhi_asgi.messages.cards import ModelCard, ModelSource
 from bodhi_asgi.models.errors import ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.files import locate
 from bodhi_asgi.settings.adapters import AdapterSettings

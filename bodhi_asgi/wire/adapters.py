@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from bodhi_asgi.messages import AdapterChoice
+from bodhi_asgi.messages.generation import AdapterChoice
 from bodhi_asgi.validation import WireModel
 
 

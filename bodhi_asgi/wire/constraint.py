@@ -10,7 +10,7 @@ import orjson
 from pydantic import Field
 
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import Constraint, ConstraintKind
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind
 from bodhi_asgi.validation import WireModel
 
 FIELDS: Final = ("response_format", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "grammar")

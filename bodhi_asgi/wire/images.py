@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import IMAGE_MARK, Image
+from bodhi_asgi.messages.conversation import IMAGE_MARK, Image
 from bodhi_asgi.pictures import PictureInvalid, read_picture
 from bodhi_asgi.validation import WireModel
 from bodhi_asgi.wire.limits import RequestLimits

@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from bodhi_asgi.messages import TextPrompt, TokenPrompt
+from bodhi_asgi.messages.conversation import TextPrompt, TokenPrompt
 
 TokenId: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]

@@ -1,6 +1,6 @@
 """A token's text as OpenAI's dialects show it beside its log probability."""
 
-from bodhi_asgi.messages import TokenLogprob
+from bodhi_asgi.messages.answers import TokenLogprob
 
 
 def token_text(one: TokenLogprob) -> str:

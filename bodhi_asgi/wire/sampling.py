@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import Field
 
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import Sampling
+from bodhi_asgi.messages.generation import Sampling
 from bodhi_asgi.types import INT64_MAX
 from bodhi_asgi.validation import WHOLE, WireModel
 from bodhi_asgi.wire.limits import RequestLimits

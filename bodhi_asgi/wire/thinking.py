@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import TemplateOption
+from bodhi_asgi.messages.conversation import TemplateOption
 from bodhi_asgi.validation import WHOLE, WireModel
 
 OPTIONS: Final = frozenset(

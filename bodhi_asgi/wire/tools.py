@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import ToolSpec, ToolUse
+from bodhi_asgi.messages.conversation import ToolSpec, ToolUse
 from bodhi_asgi.validation import WireModel
 from bodhi_asgi.wire.limits import RequestLimits
 

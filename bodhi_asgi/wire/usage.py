@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from bodhi_asgi.messages import Usage
+from bodhi_asgi.messages.answers import Usage
 from bodhi_asgi.types import JSONObject
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.types import Engine, ModelSpec, Work
-from bodhi_asgi.messages import ChatPrompt, Delta, GenerateRequest, Message, Role, Sampling
+from bodhi_asgi.messages.answers import Delta
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 ECHO = ModelSpec("parrot", "nowhere", runner="echo", n_ctx=512, slots=4, queue_limit=64)
 LLAMA = ModelSpec("demo", str(DEMO_MODEL_PATH), n_ctx=512, slots=4, threads=1, queue_limit=64)

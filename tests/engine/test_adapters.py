@@ -23,7 +23,7 @@ from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.slots import SlotTable
 from bodhi_asgi.engine.types import AdapterSpec, Engine, ModelSpec
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import AdapterChoice
+from bodhi_asgi.messages.generation import AdapterChoice
 from tests.engine.adapter_files import Pair, write_adapter, write_confusion, write_swap, write_untied
 from tests.engine.support import LLAMA, becomes_idle, text_of, work
 

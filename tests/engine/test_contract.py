@@ -21,7 +21,8 @@ from bodhi_asgi.engine.errors import (
 )
 from bodhi_asgi.engine.types import Engine, ModelSpec
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import FinishReason, Sampling
+from bodhi_asgi.messages.answers import FinishReason
+from bodhi_asgi.messages.generation import Sampling
 from tests.engine.support import ECHO, LLAMA, becomes_idle, deltas_of, is_at_work, text_of, work
 
 SPECS = {"echo": ECHO, "llama": LLAMA}

@@ -18,7 +18,7 @@ from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.types import Engine, ModelSpec, Speculation
-from bodhi_asgi.messages import Constraint, ConstraintKind, Sampling
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind, Sampling
 from tests.engine.gguf_files import rewrite, unpacked, write_full_precision
 from tests.engine.support import ECHO, LLAMA, becomes_idle, text_of, work
 from tests.engine.test_adapters import running

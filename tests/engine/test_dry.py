@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodhi_asgi.engine.dry import MOST_LENGTH, MOST_PENALTY, Repetitions, repetitions
-from bodhi_asgi.messages import Sampling
+from bodhi_asgi.messages.generation import Sampling
 
 PIECES = [b"a", b"b", b"c", b"\n", b"x:", b":y", b"\xe2\x82", b"\xac", b""]
 LAST = len(PIECES) - 1

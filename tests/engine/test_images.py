@@ -24,15 +24,8 @@ from bodhi_asgi.engine.errors import (
 )
 from bodhi_asgi.engine.images import MOST_PLACES, Place, fitting, place_of, places, segments
 from bodhi_asgi.engine.types import AdapterSpec, Engine, ModelSpec, Work
-from bodhi_asgi.messages import (
-    IMAGE_MARK,
-    AdapterChoice,
-    ChatPrompt,
-    GenerateRequest,
-    Image,
-    Message,
-    Role,
-)
+from bodhi_asgi.messages.conversation import IMAGE_MARK, ChatPrompt, Image, Message, Role
+from bodhi_asgi.messages.generation import AdapterChoice, GenerateRequest
 from tests.engine.adapter_files import write_confusion, write_swap, write_untied
 from tests.engine.gguf_files import rewrite
 from tests.engine.projector_files import COLOURS, SHAPES, picture, png, write_projector

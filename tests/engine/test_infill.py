@@ -12,7 +12,7 @@ from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import PromptInvalid
 from bodhi_asgi.engine.runners.llama import LlamaRunner
-from bodhi_asgi.messages import InfillPrompt, TextPrompt
+from bodhi_asgi.messages.conversation import InfillPrompt, TextPrompt
 from tests.engine.gguf_files import INFILL, write_infill
 from tests.engine.support import LLAMA, deltas_of, text_of, work
 

@@ -22,7 +22,9 @@ from bodhi_asgi.engine.plan import Drawn
 from bodhi_asgi.engine.runners.echo import EchoVocabulary
 from bodhi_asgi.engine.runners.logprobs import LEAST, logprobs
 from bodhi_asgi.engine.scores import Scores
-from bodhi_asgi.messages import Delta, Logprobs, Sampling, TextPrompt, TokenLogprob
+from bodhi_asgi.messages.answers import Delta, Logprobs, TokenLogprob
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.generation import Sampling
 from tests.engine.gguf_files import write_full_precision
 from tests.engine.support import LLAMA, deltas_of, work
 

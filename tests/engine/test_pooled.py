@@ -15,7 +15,9 @@ from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners.echo import EchoVocabulary
 from bodhi_asgi.engine.share import ALONE_S, MIN_TOKENS, PIECE_S, Share
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, PooledWork
-from bodhi_asgi.messages import EmbedRequest, RerankRequest, TextPrompt, Vectors
+from bodhi_asgi.messages.answers import Vectors
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.reading import EmbedRequest, RerankRequest
 
 BATCH = 32
 

@@ -25,18 +25,9 @@ from bodhi_asgi.engine.errors import (
 )
 from bodhi_asgi.engine.types import Engine, ModelSpec, PooledWork, TextWork
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import (
-    Delta,
-    DetokenizeRequest,
-    EmbedRequest,
-    FinishReason,
-    RerankRequest,
-    TextPrompt,
-    TokenIds,
-    TokenizeRequest,
-    TokenPrompt,
-    Vectors,
-)
+from bodhi_asgi.messages.answers import Delta, FinishReason, TokenIds, Vectors
+from bodhi_asgi.messages.conversation import TextPrompt, TokenPrompt
+from bodhi_asgi.messages.reading import DetokenizeRequest, EmbedRequest, RerankRequest, TokenizeRequest
 from tests.engine.reading_models import PARAPHRASES, SENTENCES, meaning_model, overlap_model, write
 from tests.engine.support import becomes_idle, text_of, work
 

@@ -17,7 +17,8 @@ from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import CapabilityMissing, ContextLengthExceeded
 from bodhi_asgi.engine.types import ModelSpec, PooledWork, Tuning
-from bodhi_asgi.messages import EmbedRequest, TokenPrompt
+from bodhi_asgi.messages.conversation import TokenPrompt
+from bodhi_asgi.messages.reading import EmbedRequest
 from tests.engine.gguf_files import rewrite, write_full_precision
 from tests.engine.minilm import convert
 from tests.engine.reading_models import PARAPHRASES, SENTENCES, meaning_model, overlap_model, write

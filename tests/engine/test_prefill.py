@@ -8,7 +8,7 @@ from typing import Any
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.plan import Row, StepOutcome, StepPlan
 from bodhi_asgi.engine.runner import make_runner
-from bodhi_asgi.messages import TextPrompt
+from bodhi_asgi.messages.conversation import TextPrompt
 from tests.engine.support import LLAMA, becomes_idle, deltas_of, text_of, work
 
 # One step computes all of it: only between the nodes of the graph can it be stopped.

@@ -12,7 +12,7 @@ from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.types import Tuning
-from bodhi_asgi.messages import Sampling
+from bodhi_asgi.messages.generation import Sampling
 from tests.engine.gguf_files import write_full_precision
 from tests.engine.support import LLAMA, text_of, work
 

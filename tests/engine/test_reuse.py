@@ -11,7 +11,9 @@ from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.slots import IDS_FOR_CACHE
 from bodhi_asgi.engine.types import ModelSpec, Work
-from bodhi_asgi.messages import ChatPrompt, Delta, GenerateRequest, Message, Role, Sampling, TokenPrompt, Usage
+from bodhi_asgi.messages.answers import Delta, Usage
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role, TokenPrompt
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 from tests.engine.gguf_files import write_full_precision
 from tests.engine.memory_models import write_memory_model
 from tests.engine.support import GREEDY, LLAMA, becomes_idle, deltas_of, numbers, text_of, work

@@ -18,7 +18,8 @@ from bodhi_asgi.engine.runners.llama import LlamaRunner
 from bodhi_asgi.engine.sampler import MAX_SEED, WIDE_TOP_K, chain
 from bodhi_asgi.engine.types import ModelSpec
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import GenerateRequest, Sampling, TextPrompt
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 GREEDY = Sampling(temperature=0)
 FLAT = 2.0

@@ -24,7 +24,7 @@ from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import RETRY_AFTER_S, Scheduler
 from bodhi_asgi.engine.slots import SlotTable
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelSpec
-from bodhi_asgi.messages import FinishReason
+from bodhi_asgi.messages.answers import FinishReason
 from tests.engine.support import work
 
 MARKS: Final = 2

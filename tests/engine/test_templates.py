@@ -18,7 +18,7 @@ from bodhi_asgi.engine.templates import (
     ChatTemplate,
     Fence,
 )
-from bodhi_asgi.messages import ChatPrompt, Message, Role
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role
 
 CONTROLS = ("<|im_start|>", "<|im_end|>", "<|im", "<s>")
 ASKED = (Message(Role.SYSTEM, "Be brief."), Message(Role.USER, "Hello"))

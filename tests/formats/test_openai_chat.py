@@ -17,7 +17,8 @@ from bodhi_asgi.formats.openai_chat.decode import (
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder
 from bodhi_asgi.formats.openai_chat.errors import error_body
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionChunk, ChatCompletionRequest
-from bodhi_asgi.messages import Delta, FinishReason, Message, Role, Usage
+from bodhi_asgi.messages.answers import Delta, FinishReason, Usage
+from bodhi_asgi.messages.conversation import Message, Role
 from bodhi_asgi.validation import ParameterUnknown
 from bodhi_asgi.wire.limits import RequestLimits
 from bodhi_asgi.wire.refusal import ParameterUnsupported

@@ -1,7 +1,9 @@
 """The best of several answers are the likeliest, by the mean of their tokens' log probabilities."""
 
 from bodhi_asgi.inference.choices import best, split
-from bodhi_asgi.messages import Answer, FinishReason, GenerateRequest, TextPrompt, TokenLogprob
+from bodhi_asgi.messages.answers import Answer, FinishReason, TokenLogprob
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 
 
 def answer(text: str, *logprobs: float | None) -> Answer:

@@ -15,7 +15,8 @@ from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import EngineBusy
 from bodhi_asgi.engine.types import Work
 from bodhi_asgi.inference.choices import Choices, split
-from bodhi_asgi.messages import Delta, GenerateRequest, Sampling, Usage
+from bodhi_asgi.messages.answers import Delta, Usage
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 from tests.engine.support import ECHO, LLAMA, becomes_idle, deltas_of, text_of, work
 
 LIVELY = Sampling(temperature=2, top_p=1, min_p=0, seed=11)

@@ -8,7 +8,7 @@ from bodhi_asgi.engine.families.table import GENERIC, ROWS
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.inference.literals import json_of_python, json_of_word
 from bodhi_asgi.inference.speech import SpeechReader
-from bodhi_asgi.messages import Delta, FinishReason
+from bodhi_asgi.messages.answers import Delta, FinishReason
 
 DEEP = "[" * 5_000
 FAMILIES = {f"{row.family.name}-{number}": row.family for number, row in enumerate(ROWS)} | {"generic": GENERIC}

@@ -13,7 +13,7 @@ from bodhi_asgi.engine.families.table import GENERIC, ROWS
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.families.writing import WrittenCall, write_calls
 from bodhi_asgi.inference.literals import json_of_python, json_of_word, types_of
-from bodhi_asgi.messages import FinishReason
+from bodhi_asgi.messages.answers import FinishReason
 from tests.engine.families.conversations import assert_same_wherever_split, hear
 
 THINKER = replace(GENERIC, thinking=syntaxes.THINK)

@@ -24,7 +24,8 @@ from bodhi_asgi.engine.families.types import (
     PythonCalls,
     ToolSyntax,
 )
-from bodhi_asgi.messages import Constraint, ToolSpec, ToolUse
+from bodhi_asgi.messages.conversation import ToolSpec, ToolUse
+from bodhi_asgi.messages.generation import Constraint
 
 Spell: TypeAlias = Callable[[str], list[str | int]]
 """A marker as pieces of text and numbers of control tokens, in order."""

@@ -14,7 +14,7 @@ from bodhi_asgi.engine.constraints.grammar import checked_lark, lark_of_choice, 
 from bodhi_asgi.engine.constraints.pattern import MAX_REGEX_CHARS, check_pattern
 from bodhi_asgi.engine.constraints.schema import guided, load_schema
 from bodhi_asgi.engine.errors import ConstraintInvalid
-from bodhi_asgi.messages import Constraint, ConstraintKind
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind
 
 ANSWER: Final = "answer"
 

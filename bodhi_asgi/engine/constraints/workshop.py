@@ -17,7 +17,7 @@ from bodhi_asgi.engine.errors import ConstraintInvalid, EngineBusy
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import ModelSpec, Work
 from bodhi_asgi.errors import BodhiError, Broken, Unavailable
-from bodhi_asgi.messages import GenerateRequest
+from bodhi_asgi.messages.generation import GenerateRequest
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.constraints.matcher import Matcher

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.families.writing import WrittenCall, write_calls
-from bodhi_asgi.messages import ChatPrompt, Message, Role, ToolCall, ToolSpec
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role, ToolCall, ToolSpec
 
 Guard: TypeAlias = Callable[[str], str]
 """Marks what in a text of people reads like a control token."""

@@ -21,7 +21,7 @@ from bodhi_asgi.engine.process.frames import FrameTooLarge, Message, encode
 from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.types import Chunk, Job, ModelSpec, UnloadReason
 from bodhi_asgi.errors import BodhiError, Broken, MissingDependency
-from bodhi_asgi.messages import FinishReason, Logprobs, Part, TokenIds, TokenLogprob, Usage, Vectors
+from bodhi_asgi.messages.answers import FinishReason, Logprobs, Part, TokenIds, TokenLogprob, Usage, Vectors
 
 PROTOCOL_VERSION: Final = 5
 

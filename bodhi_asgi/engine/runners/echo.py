@@ -23,7 +23,8 @@ from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
 from bodhi_asgi.engine.sizes import checked
 from bodhi_asgi.engine.slots import sequence_ids
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, InfillPrompt, Prompt, Role, TextPrompt, TokenPrompt
+from bodhi_asgi.messages.conversation import ChatPrompt, InfillPrompt, Prompt, Role, TextPrompt, TokenPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 
 DEFAULT_N_CTX: Final = 2048
 PIECES: Final = re.compile(r"\s*\S{1,8}|\s+$")

@@ -36,7 +36,8 @@ from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.engine.slots import sequence_ids
 from bodhi_asgi.engine.threads import thread_count
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest
+from bodhi_asgi.messages.conversation import ChatPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.runners.llama_images import LlamaImages

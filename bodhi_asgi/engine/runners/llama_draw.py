@@ -22,7 +22,8 @@ from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
 from bodhi_asgi.engine.runners.logprobs import logprobs
 from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.errors import Invalid
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest
+from bodhi_asgi.messages.conversation import ChatPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 
 Logits: TypeAlias = NDArray[np.float32]
 

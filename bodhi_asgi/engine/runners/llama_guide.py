@@ -19,7 +19,8 @@ from bodhi_asgi.engine.constraints.translate import Grammar, grammar_of
 from bodhi_asgi.engine.errors import ConstraintFailed
 from bodhi_asgi.engine.plan import Drawn
 from bodhi_asgi.engine.runners.llama_vocabulary import LlamaVocabulary
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest
+from bodhi_asgi.messages.conversation import ChatPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 
 TOKEN_DATA: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """``llama_token_data``; a test compares the sizes."""

@@ -23,7 +23,7 @@ from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.types import ModelSpec
 from bodhi_asgi.gguf.projectors import check_projector
 from bodhi_asgi.gguf.types import GgufInvalid
-from bodhi_asgi.messages import Image
+from bodhi_asgi.messages.conversation import Image
 from bodhi_asgi.pictures import PictureInvalid, read_picture
 
 KEPT_BYTES: Final = 256 * 1024 * 1024

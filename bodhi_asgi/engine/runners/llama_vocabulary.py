@@ -15,7 +15,7 @@ from bodhi_asgi.engine.errors import ImagesUnsupported, PromptInvalid
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.sizes import checked
 from bodhi_asgi.engine.templates import ChatTemplate, Fence
-from bodhi_asgi.messages import IMAGE_MARK, ChatPrompt, InfillPrompt, Prompt, TokenPrompt
+from bodhi_asgi.messages.conversation import IMAGE_MARK, ChatPrompt, InfillPrompt, Prompt, TokenPrompt
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.runners.llama_images import LlamaImages

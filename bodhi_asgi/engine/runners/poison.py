@@ -16,7 +16,7 @@ from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners.echo import EchoRunner, EchoVocabulary
 from bodhi_asgi.engine.types import ModelSpec
-from bodhi_asgi.messages import ChatPrompt, InfillPrompt, Prompt, TokenPrompt
+from bodhi_asgi.messages.conversation import ChatPrompt, InfillPrompt, Prompt, TokenPrompt
 
 COMMAND: Final = "poison: "
 LATER: Final = "later "

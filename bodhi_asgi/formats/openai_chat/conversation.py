@@ -6,7 +6,7 @@ from typing import Final
 
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.formats.openai_chat.schema import RequestMessage
-from bodhi_asgi.messages import IMAGE_MARK, Message, Role, ToolCall
+from bodhi_asgi.messages.conversation import IMAGE_MARK, Message, Role, ToolCall
 from bodhi_asgi.wire.images import ImagePart, ImageReader, without_marks
 
 ROLES: Final[Mapping[str, Role]] = MappingProxyType(

@@ -8,7 +8,8 @@ from typing import Any, Final
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.formats.openai_chat.conversation import messages_of
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletionRequest
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest
+from bodhi_asgi.messages.conversation import ChatPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 from bodhi_asgi.types import JSONObject
 from bodhi_asgi.validation import validated
 from bodhi_asgi.wire.adapters import adapters_of

@@ -12,7 +12,7 @@ from bodhi_asgi.formats.openai_chat.schema import (
     ReplyMessage,
     ToolCallShape,
 )
-from bodhi_asgi.messages import Answer, Delta, FinishReason, Reply, ToolCallDelta
+from bodhi_asgi.messages.answers import Answer, Delta, FinishReason, Reply, ToolCallDelta
 from bodhi_asgi.types import JSON, JSONObject
 from bodhi_asgi.wire.usage import UsageShape, usage_shape
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel
 
-from bodhi_asgi.messages import Delta, Logprobs, TokenLogprob
+from bodhi_asgi.messages.answers import Delta, Logprobs, TokenLogprob
 from bodhi_asgi.types import JSON, JSONObject
 from bodhi_asgi.wire.logprobs import token_text
 

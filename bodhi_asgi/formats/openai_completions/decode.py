@@ -5,7 +5,8 @@ from typing import Final
 
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.formats.openai_completions.schema import CompletionRequest
-from bodhi_asgi.messages import GenerateRequest, InfillPrompt, Prompt, TextPrompt
+from bodhi_asgi.messages.conversation import InfillPrompt, Prompt, TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 from bodhi_asgi.types import JSONObject
 from bodhi_asgi.validation import validated
 from bodhi_asgi.wire.adapters import adapters_of

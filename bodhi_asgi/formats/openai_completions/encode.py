@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bodhi_asgi.formats.openai_completions.schema import Completion
-from bodhi_asgi.messages import Delta, Logprobs, Reply, TokenLogprob
+from bodhi_asgi.messages.answers import Delta, Logprobs, Reply, TokenLogprob
 from bodhi_asgi.types import JSON, JSONObject
 from bodhi_asgi.wire.logprobs import token_text
 from bodhi_asgi.wire.usage import usage_shape

@@ -5,7 +5,7 @@ from typing import Literal
 
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingsRequest
-from bodhi_asgi.messages import EmbedRequest
+from bodhi_asgi.messages.reading import EmbedRequest
 from bodhi_asgi.types import JSONObject
 from bodhi_asgi.validation import validated
 from bodhi_asgi.wire.inputs import prompts_of

@@ -12,7 +12,7 @@ from typing import Literal
 import orjson
 
 from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingList, EmbeddingObject, ReadingUsage
-from bodhi_asgi.messages import Embeddings
+from bodhi_asgi.messages.reading import Embeddings
 
 
 def encode(found: Embeddings, *, model: str, encoding_format: Literal["float", "base64"]) -> EmbeddingList:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.formats.rerank.schema import RerankBody
-from bodhi_asgi.messages import RerankRequest
+from bodhi_asgi.messages.reading import RerankRequest
 from bodhi_asgi.types import JSONObject
 from bodhi_asgi.validation import validated
 from bodhi_asgi.wire.limits import RequestLimits

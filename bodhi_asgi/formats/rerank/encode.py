@@ -2,7 +2,7 @@
 
 from bodhi_asgi.formats.rerank.decode import RerankCall
 from bodhi_asgi.formats.rerank.schema import RankedDocument, RankedList, RankingUsage, TextDocument
-from bodhi_asgi.messages import Ranking
+from bodhi_asgi.messages.reading import Ranking
 
 
 def encode(ranking: Ranking, call: RerankCall) -> RankedList:

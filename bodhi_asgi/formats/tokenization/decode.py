@@ -6,7 +6,8 @@ from typing import Any, Literal, TypeAlias
 
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, TokenizeBody
-from bodhi_asgi.messages import DetokenizeRequest, Prompt, TextPrompt, TokenizeRequest
+from bodhi_asgi.messages.conversation import Prompt, TextPrompt
+from bodhi_asgi.messages.reading import DetokenizeRequest, TokenizeRequest
 from bodhi_asgi.types import JSONObject
 from bodhi_asgi.validation import validated
 from bodhi_asgi.wire.refusal import without_neutral

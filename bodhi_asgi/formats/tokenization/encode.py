@@ -1,7 +1,7 @@
 """From tokens to the answers about them."""
 
 from bodhi_asgi.formats.tokenization.schema import TokenCount, TokenList
-from bodhi_asgi.messages import TokenizeRequest, Tokens
+from bodhi_asgi.messages.reading import TokenizeRequest, Tokens
 
 
 def encode_tokens(found: Tokens, request: TokenizeRequest) -> TokenList:

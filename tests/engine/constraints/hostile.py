@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from bodhi_asgi.messages import Constraint, ConstraintKind
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind
 
 
 def schema(value: Any) -> Constraint:

@@ -16,7 +16,8 @@ from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import ConstraintFailed, ConstraintInvalid
 from bodhi_asgi.engine.types import Engine
-from bodhi_asgi.messages import Constraint, ConstraintKind, FinishReason, Sampling
+from bodhi_asgi.messages.answers import FinishReason
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind, Sampling
 from tests.engine.constraints.hostile import HARD, REFUSED
 from tests.engine.support import LLAMA, becomes_idle, deltas_of, text_of, work
 

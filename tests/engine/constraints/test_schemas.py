@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import ConstraintInvalid
-from bodhi_asgi.messages import Constraint, ConstraintKind, FinishReason, Sampling
+from bodhi_asgi.messages.answers import FinishReason
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind, Sampling
 from tests.engine.constraints.schemas import schemas
 from tests.engine.support import LLAMA, deltas_of, work
 

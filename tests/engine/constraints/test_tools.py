@@ -15,7 +15,8 @@ from bodhi_asgi.engine.families.syntaxes import THINK
 from bodhi_asgi.engine.families.table import GENERIC, ROWS
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.families.writing import WrittenCall, write_calls
-from bodhi_asgi.messages import Constraint, ConstraintKind, ToolSpec, ToolUse
+from bodhi_asgi.messages.conversation import ToolSpec, ToolUse
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind
 
 BYTES = LLTokenizer("byte")
 FAMILIES = {f"{number}-{row.family.name}": row.family for number, row in enumerate(ROWS)} | {"generic": GENERIC}

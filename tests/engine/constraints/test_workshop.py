@@ -15,7 +15,7 @@ from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.types import Chunk, Work
 from bodhi_asgi.errors import Broken, Unavailable
-from bodhi_asgi.messages import Constraint, ConstraintKind, GenerateRequest
+from bodhi_asgi.messages.generation import Constraint, ConstraintKind, GenerateRequest
 from tests.engine.support import ECHO, work
 
 FORM = Constraint(ConstraintKind.REGEX, "a", "guided_regex")

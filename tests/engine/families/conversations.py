@@ -5,7 +5,8 @@ from typing import Any
 
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.inference.speech import SpeechReader
-from bodhi_asgi.messages import Delta, FinishReason, Message, Role, ToolCall, ToolSpec
+from bodhi_asgi.messages.answers import Delta, FinishReason
+from bodhi_asgi.messages.conversation import Message, Role, ToolCall, ToolSpec
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "get_weather": {

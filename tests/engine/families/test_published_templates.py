@@ -12,7 +12,8 @@ from bodhi_asgi.engine.constraints.tools import answer_grammar
 from bodhi_asgi.engine.errors import PromptInvalid
 from bodhi_asgi.engine.families.table import GENERIC, recognise
 from bodhi_asgi.engine.templates import ChatTemplate, Fence
-from bodhi_asgi.messages import ChatPrompt, FinishReason, Message, Role, ToolUse
+from bodhi_asgi.messages.answers import FinishReason
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role, ToolUse
 from tests.engine.families.conversations import (
     ADD,
     ASKED,

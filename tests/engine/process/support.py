@@ -14,7 +14,9 @@ from bodhi_asgi.engine.process.election import take_lock
 from bodhi_asgi.engine.process.runtime import EnginePaths, spec_key
 from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.ids import new_id
-from bodhi_asgi.messages import Delta, GenerateRequest, TextPrompt
+from bodhi_asgi.messages.answers import Delta
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 
 
 async def wait_until(fact: Callable[[], bool], timeout_s: float = 10.0) -> None:

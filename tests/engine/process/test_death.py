@@ -14,7 +14,8 @@ from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.errors import DeadlineExceeded, EngineLost, ModelLoadFailed, RequestQuarantined
 from bodhi_asgi.engine.process.quarantine import MOST, QUARANTINE_S, Quarantine
 from bodhi_asgi.engine.types import Work
-from bodhi_asgi.messages import GenerateRequest, TextPrompt
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 from tests.engine.process.conftest import MakeEngine
 from tests.engine.process.support import ECHO, LONG, POISON, answer, change_engines, first_text, work
 from tests.engine.process.wire import Wire, requests_under_way

@@ -25,18 +25,9 @@ from bodhi_asgi.engine.process.protocol import (
 )
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, Work
 from bodhi_asgi.errors import BodhiError, Broken, MissingDependency
-from bodhi_asgi.messages import (
-    ChatPrompt,
-    FinishReason,
-    GenerateRequest,
-    Logprobs,
-    Message,
-    Role,
-    Sampling,
-    TextPrompt,
-    TokenLogprob,
-    Usage,
-)
+from bodhi_asgi.messages.answers import FinishReason, Logprobs, TokenLogprob, Usage
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role, TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 number = st.floats(allow_nan=False, allow_infinity=False)

@@ -9,7 +9,8 @@ from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.ids import new_id
-from bodhi_asgi.messages import ChatPrompt, GenerateRequest, Message, Prompt, Role, Sampling, TextPrompt
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Prompt, Role, TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 from tests.engine.process.conftest import MakeEngine
 from tests.engine.process.support import answer
 

@@ -20,7 +20,8 @@ from bodhi_asgi.engine.process.peer import send_signal
 from bodhi_asgi.engine.process.protocol import PROTOCOL_VERSION, proof
 from bodhi_asgi.engine.process.runtime import EnginePaths, open_private
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec, Work
-from bodhi_asgi.messages import GenerateRequest, TextPrompt
+from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.generation import GenerateRequest
 from tests.engine.process.support import paths_of
 
 SPEC = ModelSpec("rogue", "nowhere", runner="echo")
