@@ -119,5 +119,5 @@ class ReadingService:
 
 def _job(request: ReadingRequest, owner: str, deadline_s: float | None) -> Job:
     if isinstance(request, EmbedRequest | RerankRequest):
-        return PooledWork(new_id(), request, owner, deadline_s)
+        return PooledWork(new_id(), request, owner, deadline_s, request.keep_alive_s)
     return TextWork(new_id(), request, owner, deadline_s)

@@ -11,12 +11,14 @@ from bodhi_asgi.messages.conversation import Prompt, TextPrompt, TokenPrompt
 class EmbedRequest:
     """Texts whose meaning is asked for as vectors of length one.
 
-    ``dimensions`` keeps the first so many values of each, ``None`` all that the model has.
+    ``dimensions`` keeps the first so many values of each, ``None`` all that the model has. ``keep_alive_s`` is as in
+    :class:`~bodhi_asgi.messages.generation.GenerateRequest`.
     """
 
     model: str
     inputs: tuple[TextPrompt | TokenPrompt, ...]
     dimensions: int | None = None
+    keep_alive_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class RerankRequest:
     model: str
     query: str
     documents: tuple[str, ...]
+    keep_alive_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,24 @@ async def test_a_request_says_how_long_its_model_stays(door: Door, token: str) -
     assert "'5m'" in refused.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("verb", "body"), [("embeddings", {"input": "hello"}), ("rerank", {"query": "hello", "documents": ["hello"]})]
+)
+async def test_a_request_that_only_reads_says_it_too(door: Door, token: str, verb: str, body: dict[str, Any]) -> None:
+    able = await operator(door, "parrot")
+    body = {"model": "parrot", **body}
+    events = door.app.server.services.events
+    with events.subscribe(ModelUnloaded) as unloaded:
+        assert (await door.ask(verb, {**body, "keep_alive": -1}, token)).status == 200
+        (row,) = (await door.engines(able)).body["data"]
+        assert row["expires_in_s"] is None
+        assert (await door.ask(verb, {**body, "keep_alive": "0s"}, token)).status == 200
+        async with asyncio.timeout(10):
+            assert await anext(unloaded) == ModelUnloaded("parrot", "idle")
+    refused = await door.ask(verb, {**body, "keep_alive": "soon"}, token)
+    assert (refused.status, refused.error["param"]) == (400, "keep_alive")
+
+
 async def test_a_load_is_told_as_events(door: Door) -> None:
     events = door.app.server.services.events
     with events.subscribe(ModelLoading) as loading, events.subscribe(ModelLoaded) as done:

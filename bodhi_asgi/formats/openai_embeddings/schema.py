@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from bodhi_asgi.validation import WHOLE, WireModel
 from bodhi_asgi.wire.inputs import Input
+from bodhi_asgi.wire.keep_alive import KeepAlive
 
 
 class EmbeddingsRequest(WireModel):
@@ -16,6 +17,7 @@ class EmbeddingsRequest(WireModel):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
+    keep_alive: KeepAlive | None = None
 
 
 class EmbeddingObject(BaseModel):

@@ -28,5 +28,5 @@ def decode(body: JSONObject | RerankBody, limits: RequestLimits) -> RerankCall:
             f"'documents' has {len(wire.documents)} items; at most {limits.documents} are accepted", param="documents"
         )
     documents = tuple(one if isinstance(one, str) else one.text for one in wire.documents)
-    request = RerankRequest(wire.model, wire.query, documents)
+    request = RerankRequest(wire.model, wire.query, documents, wire.keep_alive)
     return RerankCall(request, wire.top_n, bool(wire.return_documents))

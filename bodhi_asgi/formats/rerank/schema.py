@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, Discriminator, Field, Tag
 
 from bodhi_asgi.validation import WHOLE, WireModel
+from bodhi_asgi.wire.keep_alive import KeepAlive
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 
@@ -38,6 +39,7 @@ class RerankBody(WireModel):
     documents: Annotated[list[Document], Field(min_length=1, fail_fast=True)]
     top_n: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
     return_documents: bool | None = None
+    keep_alive: KeepAlive | None = None
 
 
 class RankedDocument(BaseModel):
