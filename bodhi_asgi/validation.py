@@ -1,5 +1,7 @@
 """From a validation finding to one refusal that names the field, for the strict shapes of every dialect."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -9,6 +11,7 @@ from bodhi_asgi.types import JSONObject
 
 M = TypeVar("M", bound=BaseModel)
 SHOWN_CHARS = 60
+NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 def _whole(value: Any) -> Any:
@@ -32,19 +35,38 @@ class ParameterUnknown(Invalid):
     openai_code = "unknown_parameter"
 
 
-def validated(model: type[M], body: JSONObject) -> M:
-    """``body`` as ``model``. Raises Invalid with the path of the field and what is accepted."""
+def validated(model: type[M], body: JSONObject, most: Mapping[str, int] = NO_LIMITS) -> M:
+    """``body`` as ``model``. Raises Invalid with the path of the field and what is accepted.
+
+    ``most`` are the most items of lists by their field. They are counted first, and so are parameters, because looking
+    into each of a million holds up everybody else.
+    """
+    _refuse_too_many(model, body, most)
     try:
         return model.model_validate(body)
     except ValidationError as error:
         raise first_fault(error) from None
 
 
+def _refuse_too_many(model: type[BaseModel], body: JSONObject, most: Mapping[str, int]) -> None:
+    fields = model.model_fields
+    if model.model_config.get("extra") == "forbid" and len(body) > len(fields):
+        known = {*fields, *(field.alias for field in fields.values())}
+        unknown = next((name for name in body if name not in known), None)
+        if unknown is not None:
+            raise ParameterUnknown(f"'{unknown}' is not a parameter of this call", param=unknown)
+    for name, limit in most.items():
+        items = body.get(name)
+        # A list of numbers is one item: the tokens of a text.
+        if isinstance(items, list) and len(items) > limit and not isinstance(items[0], int):
+            raise Invalid(f"'{name}' has {len(items)} items; at most {limit} are accepted", param=name)
+
+
 def first_fault(error: ValidationError) -> Invalid:
     """The most telling of pydantic's findings, as one sentence."""
     faults = error.errors(include_url=False, include_context=True, include_input=True)
     # A union reports one fault per member: prefer the member that was meant, then the one that got furthest.
-    fault = max(faults, key=lambda item: (item["type"] in ("literal_error", "too_short"), len(item["loc"])))
+    fault = max(faults, key=lambda item: (item["type"] in ("literal_error", "too_short", "too_long"), len(item["loc"])))
     path = [str(part) for part in fault["loc"] if part not in ("str", "int", "float") and "[" not in str(part)]
     param = ".".join(path)
     if fault["type"] == "extra_forbidden":

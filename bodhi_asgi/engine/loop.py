@@ -299,6 +299,8 @@ class EngineLoop:
         """Admit a request, or have its constraint compiled first: then it comes back as a note."""
         if not facts.generates:
             raise CapabilityMissing("this model reads and does not speak; choose a chat model", param="model")
+        # Before anything is made of a conversation: a constraint has it rendered to see where the answer begins.
+        check_size(work.request.prompt, work.request.max_tokens, facts.n_ctx)
         if work.request.is_guided:
             self._workshop.submit(work)
         else:
@@ -311,7 +313,6 @@ class EngineLoop:
 
     def _admit(self, scheduler: Scheduler, facts: ModelFacts, work: Work, matcher: "Matcher | None") -> None:
         try:
-            check_size(work.request.prompt, work.request.max_tokens, facts.n_ctx)
             adapters = adapter_set(self._spec.adapters, work.request.adapters)
             vocabulary = self._runner.vocabulary
             tokens = vocabulary.encode(work.request.prompt)

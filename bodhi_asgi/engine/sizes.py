@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from bodhi_asgi.engine.errors import ContextLengthExceeded, PromptInvalid
-from bodhi_asgi.messages.conversation import ChatPrompt, InfillPrompt, Prompt, TextPrompt
+from bodhi_asgi.messages.conversation import ChatPrompt, InfillPrompt, Message, Prompt, TextPrompt
 
 MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
 MAX_BYTES_PER_TOKEN: Final = 16
+CALL_BYTES: Final = 4 * MAX_BYTES_PER_TOKEN
+"""A call that says nothing takes some tokens too."""
 
 
 def check_size(prompt: Prompt, max_tokens: int | None, n_ctx: int) -> None:
@@ -17,7 +19,7 @@ def check_size(prompt: Prompt, max_tokens: int | None, n_ctx: int) -> None:
             f"'max_tokens' is {max_tokens}, and the context holds {n_ctx} tokens", param="max_tokens", n_ctx=n_ctx
         )
     if isinstance(prompt, ChatPrompt):
-        check_bytes(sum(_bytes(message.content) for message in prompt.messages), "the prompt", "messages", n_ctx)
+        check_bytes(sum(map(_bytes_of, prompt.messages)), "the prompt", "messages", n_ctx)
     elif isinstance(prompt, TextPrompt):
         check_bytes(_bytes(prompt.text), "the prompt", "prompt", n_ctx)
     elif isinstance(prompt, InfillPrompt):
@@ -41,6 +43,12 @@ def check_bytes(size: int, what: str, param: str, n_ctx: int) -> None:
         raise ContextLengthExceeded(
             f"{what} has {size} bytes; a context of {n_ctx} tokens takes at most {limit}", param=param, n_ctx=n_ctx
         )
+
+
+def _bytes_of(message: Message) -> int:
+    """What every template shows of a turn; it takes a token at least to say that there is one, and some for a call."""
+    calls = sum(_bytes(call.name) + _bytes(call.arguments) + CALL_BYTES for call in message.tool_calls)
+    return _bytes(message.content) + calls + MAX_BYTES_PER_TOKEN
 
 
 def _bytes(text: str) -> int:

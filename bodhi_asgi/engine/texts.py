@@ -4,11 +4,12 @@ Long answers leave in pieces, so that none is larger than a frame of the engine'
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 from bodhi_asgi.engine.errors import ContextLengthExceeded
 from bodhi_asgi.engine.runner import Vocabulary
-from bodhi_asgi.engine.sizes import MAX_PROMPT_BYTES, check_size, checked
+from bodhi_asgi.engine.sizes import MAX_BYTES_PER_TOKEN, MAX_PROMPT_BYTES, check_size, checked
 from bodhi_asgi.engine.types import Chunk, ModelFacts, TextWork
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages.answers import FinishReason, TokenIds, Usage
@@ -22,10 +23,11 @@ PIECE_TOKENS: Final = 4096
 def answer(work: TextWork, vocabulary: Vocabulary, facts: ModelFacts) -> list[Chunk]:
     """All chunks of the answer, the last one final; what is wrong with the question is its only one."""
     request = work.request
+    longest = max(facts.n_ctx, facts.longest_text)
     try:
         if isinstance(request, DetokenizeRequest):
-            return list(_text(work, _detokenized(request, vocabulary), len(request.tokens)))
-        check_size(request.prompt, None, max(facts.n_ctx, facts.longest_text))
+            return list(_text(work, _detokenized(request, vocabulary, longest), len(request.tokens)))
+        check_size(request.prompt, None, longest)
         if request.wants == "text":
             assert isinstance(request.prompt, ChatPrompt), "only a conversation is rendered"
             return list(_text(work, vocabulary.render(request.prompt), 0))
@@ -40,19 +42,28 @@ def _tokens(work: TextWork, request: TokenizeRequest, vocabulary: Vocabulary) ->
         tokens = vocabulary.tokens(prompt.text, add_special=request.add_special, parse_special=request.parse_special)
     else:
         tokens = vocabulary.encode(prompt)
+    spell = cache(vocabulary.spelled)
     if request.wants in ("tokens", "pieces"):
         for begin in range(0, len(tokens), PIECE_TOKENS):
             ids = tuple(tokens[begin : begin + PIECE_TOKENS])
-            spelled = map(vocabulary.spelled, ids) if request.wants == "pieces" else ()
+            spelled = map(spell, ids) if request.wants == "pieces" else ()
             yield Chunk(work.id, part=TokenIds(ids, tuple(piece.decode("utf-8", "replace") for piece in spelled)))
     yield _last(work, len(tokens))
 
 
-def _detokenized(request: DetokenizeRequest, vocabulary: Vocabulary) -> str:
+def _detokenized(request: DetokenizeRequest, vocabulary: Vocabulary, longest: int) -> str:
+    # As many as a text has at most that may be tokenised: nobody else has his turn meanwhile.
+    limit = MAX_BYTES_PER_TOKEN * longest
+    if len(request.tokens) > limit:
+        raise ContextLengthExceeded(
+            f"there are {len(request.tokens)} tokens; of a context of {longest} tokens at most {limit} are taken",
+            param="tokens",
+        )
+    spell = cache(vocabulary.spelled)
     pieces: list[bytes] = []
     size = 0
     for token in checked(request.tokens, len(vocabulary)):
-        pieces.append(vocabulary.spelled(token))
+        pieces.append(spell(token))
         size += len(pieces[-1])
         if size > MAX_PROMPT_BYTES:
             raise ContextLengthExceeded(f"the tokens' text has more than {MAX_PROMPT_BYTES} bytes", param="tokens")

@@ -187,6 +187,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("tokenize", {"prompt": None, "messages": [{"role": "wizard", "content": "x"}]}, "messages.0.role", "'system'"),
     ("detokenize", {"tokens": [999_999]}, "tokens", "no token 999999"),
     ("detokenize", {"tokens": ["x"]}, "tokens.0", "integer"),
+    ("detokenize", {"tokens": [0] * 100_000}, "tokens", "there are 100000 tokens; of a context of"),
     ("apply_template", {"messages": []}, "messages", "at least 1"),
 ]
 

@@ -19,10 +19,11 @@ from bodhi_asgi.engine.errors import (
     EngineBusy,
     EngineStopped,
 )
-from bodhi_asgi.engine.types import Engine, ModelSpec
+from bodhi_asgi.engine.types import Engine, ModelSpec, Work
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.messages.answers import FinishReason
-from bodhi_asgi.messages.generation import Sampling
+from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role, ToolCall, ToolSpec, ToolUse
+from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 from tests.engine.support import ECHO, LLAMA, becomes_idle, deltas_of, is_at_work, text_of, work
 
 SPECS = {"echo": ECHO, "llama": LLAMA}
@@ -200,3 +201,17 @@ async def test_sixteen_at_once_say_what_each_says_alone(engine: Engine) -> None:
     asked += [f"What is the capital of {country}?" for country in countries]
     alone = [await text_of(engine, work(text, max_tokens=24)) for text in asked]
     assert await asyncio.gather(*(text_of(engine, work(text, max_tokens=24)) for text in asked)) == alone
+
+
+@pytest.mark.parametrize("tools", [(), (ToolSpec("f"),)], ids=["plain", "with-tools"])
+@pytest.mark.parametrize("call", [ToolCall("1", "f", "{}"), ToolCall("1", "f", '{"a": "' + "x" * 40 + '"}')])
+async def test_calls_that_cannot_fit_are_refused_before_they_are_rendered(
+    engine: Engine, call: ToolCall, tools: tuple[ToolSpec, ...]
+) -> None:
+    many = Message(Role.ASSISTANT, "", tool_calls=(call,) * 128)
+    prompt = ChatPrompt((Message(Role.USER, ASK), *(many,) * 400), tools)
+    asked = Work("many", GenerateRequest("m", prompt, tool_use=ToolUse() if tools else None))
+    with pytest.raises(ContextLengthExceeded, match=r"the prompt has \d{7} bytes") as refused:
+        await deltas_of(engine, asked)
+    assert refused.value.param == "messages"
+    assert await text_of(engine, work(ASK, max_tokens=4))

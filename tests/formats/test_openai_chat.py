@@ -209,3 +209,23 @@ def test_evidence_travels_as_text_in_the_management_dialect() -> None:
 
     assert body["error"]["params"] == {"size": "300", "limit": "100"}
     assert body["error"]["param"] == "name"
+
+
+@pytest.mark.parametrize("name", ["messages", "tools", "functions"])
+def test_items_are_counted_before_any_of_them_is_looked_into(name: str) -> None:
+    with pytest.raises(Invalid, match=f"'{name}' has 3000 items; at most") as refused:
+        decode({**HELLO, name: [{"wrong": 1}] * 3000}, LIMITS)
+    assert refused.value.param == name
+
+
+def test_the_first_of_many_unknown_parameters_is_refused_by_its_name() -> None:
+    with pytest.raises(ParameterUnknown) as refused:
+        decode({**HELLO, **{f"k{number}": 1 for number in range(10_000)}}, LIMITS)
+    assert refused.value.param == "k0"
+
+
+def test_a_message_has_so_many_parts_and_no_more() -> None:
+    parts = [{"type": "text", "text": "a"}] * 1025
+    with pytest.raises(Invalid, match="at most 1024") as refused:
+        decode({"model": "m", "messages": [{"role": "user", "content": parts}]}, LIMITS)
+    assert (refused.value.param or "").startswith("messages.0.content")

@@ -153,7 +153,7 @@ class _Inspection:
 
     def _count_divisor(self, node: _Node) -> None:
         value = node.schema.get("multipleOf")
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             if value <= 0:
                 self._refuse(f"has 'multipleOf' {value}; it has to be above 0", node)
             digits = Decimal(repr(value)).as_tuple().digits
@@ -239,4 +239,5 @@ def _is_meeting(schema: Schema) -> bool:
     """Whether two schemas have to hold at once here, so that compiling has to work out what both allow."""
     applied = [name for name in ("allOf", "anyOf", "oneOf", "$ref") if name in schema]
     others = any(name in ENFORCED and name not in ("$defs", "definitions") for name in schema if name not in applied)
-    return len(applied) > 1 or (bool(applied) and others) or len(schema.get("allOf") or ()) > 1
+    parts = schema.get("allOf")
+    return len(applied) > 1 or (bool(applied) and others) or (isinstance(parts, list) and len(parts) > 1)

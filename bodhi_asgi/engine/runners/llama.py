@@ -275,7 +275,7 @@ class LlamaRunner:
         self._memory = LlamaMemory(self._model, self._context) if has_cells else None
         self._batch = Batch(self._spec.n_batch)
         metadata = _metadata(self._model)
-        self._vocabulary = LlamaVocabulary(self._model, metadata, self._images)
+        self._vocabulary = LlamaVocabulary(self._model, metadata, self._images, n_ctx=n_ctx)
         pooled = self._pooled = PooledContext(
             self._model, metadata, self._spec, has_cells=has_cells, new_context=self._new_context
         )

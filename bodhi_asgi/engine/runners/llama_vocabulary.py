@@ -13,7 +13,7 @@ import llama_cpp
 
 from bodhi_asgi.engine.errors import ImagesUnsupported, PromptInvalid
 from bodhi_asgi.engine.families.types import Family
-from bodhi_asgi.engine.sizes import checked
+from bodhi_asgi.engine.sizes import check_bytes, checked
 from bodhi_asgi.engine.templates import ChatTemplate, Fence
 from bodhi_asgi.messages.conversation import IMAGE_MARK, ChatPrompt, InfillPrompt, Prompt, TokenPrompt
 
@@ -34,8 +34,11 @@ USER_DEFINED: Final = 16
 class LlamaVocabulary:
     """Tokens of one model. Lives as long as the model and no longer."""
 
-    def __init__(self, model: Any, metadata: dict[str, str], images: "LlamaImages | None" = None) -> None:
+    def __init__(
+        self, model: Any, metadata: dict[str, str], images: "LlamaImages | None" = None, *, n_ctx: int
+    ) -> None:
         self._images = images
+        self._n_ctx = n_ctx
         self.native: Final = llama_cpp.llama_model_get_vocab(model)
         self._vocab = self.native
         self._size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
@@ -64,7 +67,10 @@ class LlamaVocabulary:
     def encode(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, ChatPrompt):
             images = self._images_of(prompt)
-            return self._tokens(self._template.render(prompt, self._fence), images)
+            rendered = self._template.render(prompt, self._fence)
+            # Tools and marks are part of it only now, and a tokenizer's cost may grow with the square of its text.
+            check_bytes(len(rendered.encode("utf-8", "replace")), "the prompt", "messages", self._n_ctx)
+            return self._tokens(rendered, images)
         if isinstance(prompt, TokenPrompt):
             return checked(prompt.tokens, self._size, param="prompt")
         if isinstance(prompt, InfillPrompt):

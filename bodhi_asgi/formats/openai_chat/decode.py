@@ -60,10 +60,11 @@ def decode(body: JSONObject | ChatCompletionRequest, limits: RequestLimits) -> C
     Raises :class:`~bodhi_asgi.errors.Invalid` (or a subclass) whose ``param`` is the path of the offending field and
     whose message says what is accepted.
     """
+    most = {"messages": limits.messages, "tools": limits.tools, "functions": limits.tools}
     wire = (
         body
         if isinstance(body, ChatCompletionRequest)
-        else validated(ChatCompletionRequest, without_neutral(body, NEUTRAL, UNSUPPORTED))
+        else validated(ChatCompletionRequest, without_neutral(body, NEUTRAL, UNSUPPORTED), most)
     )
     if wire.stream_options is not None and not wire.stream:
         raise Invalid("'stream_options' is only accepted together with 'stream': true", param="stream_options")

@@ -4,7 +4,7 @@ Source: the OpenAI API reference, chat object and chat completion chunk object. 
 OpenAPI document shows what the decoder enforces; the options of sampling are those of every dialect.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Discriminator, Field, SerializerFunctionWrapHandler, Tag, model_serializer
 
@@ -26,6 +26,10 @@ class TextPart(WireModel):
 
     type: Literal["text"]
     text: str
+
+
+MAX_PARTS: Final = 1024
+"""Of one message; each takes its time to be read, however little it says."""
 
 
 def _form_of(part: Any) -> str | None:
@@ -68,7 +72,7 @@ class RequestMessage(WireModel):
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | Annotated[list[ContentPart], Field(min_length=1)] | None = None
+    content: str | Annotated[list[ContentPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True)] | None = None
     name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     tool_calls: Annotated[list[MadeCall], Field(max_length=128)] | None = None
     tool_call_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None

@@ -38,7 +38,7 @@ def decode(body: JSONObject | CompletionRequest, limits: RequestLimits) -> Compl
     if isinstance(body, CompletionRequest):
         wire = body
     else:
-        wire = validated(CompletionRequest, without_neutral(body, {}, frozenset()))
+        wire = validated(CompletionRequest, without_neutral(body, {}, frozenset()), {"prompt": limits.prompts})
     if wire.stream_options is not None and not wire.stream:
         raise Invalid("'stream_options' is only accepted together with 'stream': true", param="stream_options")
     prompts = _prompts(wire)

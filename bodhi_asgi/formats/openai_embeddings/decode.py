@@ -26,7 +26,7 @@ def decode(body: JSONObject | EmbeddingsRequest, limits: RequestLimits) -> Embed
     wire = (
         body
         if isinstance(body, EmbeddingsRequest)
-        else validated(EmbeddingsRequest, without_neutral(body, {}, frozenset()))
+        else validated(EmbeddingsRequest, without_neutral(body, {}, frozenset()), {"input": limits.inputs})
     )
     inputs = prompts_of(wire.input)
     if len(inputs) > limits.inputs:

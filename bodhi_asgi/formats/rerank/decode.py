@@ -22,7 +22,11 @@ class RerankCall:
 
 def decode(body: JSONObject | RerankBody, limits: RequestLimits) -> RerankCall:
     """Translate a rerank body. Raises Invalid whose ``param`` is the path of the offending field."""
-    wire = body if isinstance(body, RerankBody) else validated(RerankBody, without_neutral(body, {}, frozenset()))
+    wire = (
+        body
+        if isinstance(body, RerankBody)
+        else validated(RerankBody, without_neutral(body, {}, frozenset()), {"documents": limits.documents})
+    )
     if len(wire.documents) > limits.documents:
         raise Invalid(
             f"'documents' has {len(wire.documents)} items; at most {limits.documents} are accepted", param="documents"
