@@ -31,4 +31,6 @@ def decode(body: JSONObject | EmbeddingsRequest, limits: RequestLimits) -> Embed
     inputs = prompts_of(wire.input)
     if len(inputs) > limits.inputs:
         raise Invalid(f"'input' has {len(inputs)} items; at most {limits.inputs} are accepted", param="input")
-    return EmbeddingsCall(EmbedRequest(wire.model, inputs, wire.dimensions, wire.keep_alive), wire.encoding_format or "float")
+    return EmbeddingsCall(
+        EmbedRequest(wire.model, inputs, wire.dimensions, wire.keep_alive), wire.encoding_format or "float"
+    )
