@@ -1,6 +1,7 @@
 """From a validation finding to one refusal that names the field, for the strict shapes of every dialect."""
 
 from collections.abc import Mapping
+from reprlib import Repr
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -11,6 +12,10 @@ from bodhi_asgi.types import JSONObject
 
 M = TypeVar("M", bound=BaseModel)
 SHOWN_CHARS = 60
+_SHORT: Final = Repr()
+# Writing out a list of a million items, to show the first of them, would hold up everybody else.
+_SHORT.maxlist = _SHORT.maxdict = SHOWN_CHARS
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 4 * SHOWN_CHARS
 NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
@@ -73,6 +78,6 @@ def first_fault(error: ValidationError) -> Invalid:
         return ParameterUnknown(f"'{param}' is not a parameter of this call", param=param)
     if fault["type"] == "missing":
         return Invalid(f"'{param}' is required", param=param)
-    shown = repr(fault["input"])
+    shown = _SHORT.repr(fault["input"])
     shown = shown if len(shown) <= SHOWN_CHARS else f"{shown[: SHOWN_CHARS - 3]}..."
     return Invalid(f"'{param}' is {shown}: {fault['msg'].lower()}", param=param)

@@ -1,5 +1,6 @@
 """The OpenAI chat dialect: every body becomes a request or one clear refusal."""
 
+import time
 from dataclasses import astuple
 from typing import Any
 
@@ -229,3 +230,12 @@ def test_a_message_has_so_many_parts_and_no_more() -> None:
     with pytest.raises(Invalid, match="at most 1024") as refused:
         decode({"model": "m", "messages": [{"role": "user", "content": parts}]}, LIMITS)
     assert (refused.value.param or "").startswith("messages.0.content")
+
+
+def test_of_a_value_as_long_as_a_body_only_the_beginning_is_written_out() -> None:
+    began = time.process_time()
+    for _ in range(50):
+        with pytest.raises(Invalid, match=r"'n' is \[\[1, 1, 1, .*\.\.\.: input should") as refused:
+            decode({**HELLO, "n": [[1] * 300_000]}, LIMITS)
+    assert len(refused.value.message) < 200
+    assert time.process_time() - began < 1
