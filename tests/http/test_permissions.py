@@ -22,6 +22,7 @@ DESCRIBED = {
 }
 BODIES: dict[str, dict[str, Any]] = {
     "chat": {"model": "parrot", "messages": [{"role": "user", "content": "hello"}]},
+    "completions": {"model": "parrot", "prompt": "hello"},
     "embeddings": {"model": "parrot", "input": "hello"},
     "rerank": {"model": "parrot", "query": "hello", "documents": ["hello"]},
     "tokenize": {"model": "parrot", "prompt": "hello"},
