@@ -1,6 +1,8 @@
 """Values and errors keep their meaning across the socket; what has the wrong shape is refused."""
 
 import dataclasses
+import hashlib
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import orjson
@@ -13,6 +15,7 @@ from bodhi_asgi.engine import errors as engine_errors
 from bodhi_asgi.engine.process.frames import FRAME_BYTES, FrameReader
 from bodhi_asgi.engine.process.plain import PlainInvalid, from_plain
 from bodhi_asgi.engine.process.protocol import (
+    PROTOCOL_VERSION,
     chunk_frames,
     chunk_from_row,
     chunk_to_row,
@@ -25,6 +28,7 @@ from bodhi_asgi.engine.process.protocol import (
 )
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, Work
 from bodhi_asgi.errors import BodhiError, Broken, MissingDependency
+from bodhi_asgi.messages import answers, conversation, generation, reading
 from bodhi_asgi.messages.answers import FinishReason, Logprobs, TokenLogprob, Usage
 from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role, TextPrompt
 from bodhi_asgi.messages.generation import GenerateRequest, Sampling
@@ -234,3 +238,16 @@ def test_a_proof_depends_on_everything_it_should() -> None:
     assert proof_holds(good, good)
     for claimed in (None, 1, "", good[:-1], "é" * 64):
         assert not proof_holds(claimed, good)
+
+
+def test_what_crosses_the_socket_changes_only_together_with_the_protocols_version() -> None:
+    # An engine outlives a host for a while, and a host that has been changed meanwhile must not meet it.
+    shapes = "\n".join(
+        f"{shape.__module__}.{name}: {[field.name for field in fields(shape)]}"
+        for module in (answers, conversation, generation, reading)
+        for name, shape in sorted(vars(module).items())
+        if isinstance(shape, type) and is_dataclass(shape) and shape.__module__ == module.__name__
+    )
+    assert (PROTOCOL_VERSION, hashlib.sha256(shapes.encode()).hexdigest()[:16]) == (6, "8987b7f0269e06bc"), (
+        "count PROTOCOL_VERSION up, and write both here"
+    )
