@@ -50,7 +50,8 @@ async def test_a_stream_ends_with_engine_lost_and_the_next_request_is_served(
         assert await answer(engine, work()) != ""
     assert engine.restarts == 1
     assert (engine.state, engine.reason) == ("ready", "")
-    assert how.name in reasons[0]
+    # While other threads run, the handler that writes down their stacks may die itself; its first word stands.
+    assert how.name in reasons[0] or (how == signal.SIGABRT and "Aborted" in reasons[0])
 
 
 async def test_requests_that_had_yielded_nothing_are_tried_again_unseen(
