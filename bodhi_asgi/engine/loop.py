@@ -98,6 +98,7 @@ class EngineLoop:
         self._draft_sizes = Sizes(spec.speculation.tokens)
         self._share = Share(speaks=True)
         self._workshop = Workshop(spec, prepare=runner.prepare_guides, compile=runner.guide, done=self._leave)
+        self._awaited: set[str] = set()  # given to the workshop, and neither back nor given up
         self._thread: threading.Thread | None = None
         self._moves = 0
         self._is_resting = False
@@ -207,7 +208,7 @@ class EngineLoop:
         while self._take_in(scheduler, pooled, facts):
             now_s = time.monotonic()
             self._send(scheduler.expire(now_s) + pooled.expire(now_s))
-            self._send([Chunk(late.work.id, error=late.error) for late in self._workshop.expire(now_s)])
+            self._send([self._refused(late) for late in self._workshop.expire(now_s)])
             plan = scheduler.schedule(self._pace.prefill_limit, self._drafts(scheduler))
             self._free_samplers(scheduler)
             if plan is not None:
@@ -269,10 +270,9 @@ class EngineLoop:
         cancelled = {note.work_id for note in notes if isinstance(note, _Cancel)}
         for note in notes:
             if isinstance(note, Prepared):
-                if note.error is not None:
-                    self._send([Chunk(note.work.id, error=note.error)])
-                elif note.work.id not in cancelled:
-                    self._admit(scheduler, facts, note.work, note.matcher)
+                # One that was cancelled while it was on its way is not awaited any more.
+                if note.work.id in self._awaited and note.work.id not in cancelled:
+                    self._welcome(scheduler, facts, note)
             elif isinstance(note, _Cancel):
                 self._send(self._cancel(scheduler, pooled, note.work_id))
             elif isinstance(note, _Pause):
@@ -303,11 +303,26 @@ class EngineLoop:
         check_size(work.request.prompt, work.request.max_tokens, facts.n_ctx)
         if work.request.is_guided:
             self._workshop.submit(work)
+            self._awaited.add(work.id)
         else:
             self._admit(scheduler, facts, work, None)
 
+    def _welcome(self, scheduler: Scheduler, facts: ModelFacts, prepared: Prepared) -> None:
+        """Admit what the workshop was awaited with."""
+        if prepared.error is not None:
+            self._send([self._refused(prepared)])
+            return
+        self._awaited.remove(prepared.work.id)
+        self._admit(scheduler, facts, prepared.work, prepared.matcher)
+
+    def _refused(self, prepared: Prepared) -> Chunk:
+        self._awaited.discard(prepared.work.id)
+        return Chunk(prepared.work.id, error=prepared.error)
+
     def _cancel(self, scheduler: Scheduler, pooled: PooledWorks, work_id: str) -> list[Chunk]:
-        if self._workshop.give_up(work_id):
+        if work_id in self._awaited:
+            self._awaited.remove(work_id)
+            self._workshop.give_up(work_id)
             return [Chunk(work_id, error=WorkCancelled("the request was cancelled"))]
         return scheduler.cancel(work_id) + pooled.cancel(work_id)
 
@@ -358,7 +373,8 @@ class EngineLoop:
         guided, is_clear = self._workshop.close(WORKSHOP_STOP_S)
         with self._wake:
             left: list[Job] = [note for note in self._inbox if isinstance(note, Job)]
-            left += [*guided, *(note.work for note in self._inbox if isinstance(note, Prepared))]
+            prepared = (note.work for note in self._inbox if isinstance(note, Prepared))
+            left += [*guided, *(work for work in prepared if work.id in self._awaited)]
             self._inbox.clear()
         for works in (self._scheduler, self._pooled):
             if works is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
@@ -168,5 +169,20 @@ async def test_leaving_while_a_constraint_is_compiled_leaves_nothing_behind(engi
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+    await becomes_idle(engine)
+    assert await text_of(engine, work(ASK))
+
+
+async def test_leaving_at_any_moment_of_the_compiling_leaves_nothing_behind(engine: Engine) -> None:
+    dice = random.Random(3)
+
+    async def leave(number: int) -> None:
+        constraint = Constraint(ConstraintKind.REGEX, f"[a-z]{{{number + 1}}} and then for ever [a-z]{{900}}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(dice.uniform(0, 0.05)):
+                await text_of(engine, work(ASK, constraint=constraint, max_tokens=400))
+
+    for first in range(0, 60, 6):
+        await asyncio.gather(*(leave(first + number) for number in range(6)))
     await becomes_idle(engine)
     assert await text_of(engine, work(ASK))
