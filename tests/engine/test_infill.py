@@ -31,7 +31,7 @@ def infill(prompt: InfillPrompt) -> Any:
 
 def test_prefix_and_suffix_stand_behind_their_marks(model: Path) -> None:
     runner = LlamaRunner(replace(LLAMA, path=str(model)))
-    runner.load(lambda: True)
+    runner.load(lambda _: True)
     vocabulary = runner.vocabulary
     before, after, middle = INFILL.values()
     bare = [vocabulary.encode(TextPrompt(text)) for text in (PROMPT.prefix, PROMPT.suffix)]
