@@ -83,11 +83,11 @@ async def stall(peer: Peer, words: int) -> float:
 
 
 async def again(peer: Peer, words: int) -> Figures:
-    """The second request on a beginning, a conversation, and a newcomer beside who speaks."""
+    """The second request on a beginning, a conversation, and a newcomer of nearly 2,000 tokens beside who speaks."""
     text = beginning(next(_numbers), words)
     cold = await first_token(peer, f"{text} one")
     figures = {AGAIN: cold / await first_token(peer, f"{text} two")}
-    return {**figures, CONVERSATION: await conversation(peer, words), STALL: await stall(peer, 2 * words)}
+    return {**figures, CONVERSATION: await conversation(peer, words), STALL: await stall(peer, words * 19 // 10)}
 
 
 def own_verdicts(outcome: Outcome) -> str:
