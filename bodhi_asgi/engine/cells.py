@@ -22,10 +22,8 @@ words."""
 WORTH_WAITING: Final = 32
 """So many tokens less to compute make it worth to wait for another's prompt."""
 
-
 WORTH_KEEPING: Final = 32
 """So many tokens of a prompt are worth a copy of the state they lead to, where sequences are shared whole."""
-
 
 SHORT: Final = 256
 """What is shorter saves little, and still lengthens every step: llama.cpp looks at each cell to see whose it is."""
@@ -116,6 +114,8 @@ class Cells:
 
     def keep_copies(self, sequences: Iterable[Sequence]) -> None:
         """Keep a copy of those that have come to one of their halts."""
+        if not self._keeps_copies:  # asked before every step
+            return
         for sequence in sequences:
             if sequence.computed not in sequence.halts or sequence.slot is None:
                 continue

@@ -37,15 +37,17 @@ class Bench:
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.place, _, self.runner = kind.partition("-")
-        self._folder = folder
+        self.folder = folder
         self._made: list[Any] = []
 
     def engine(self, **changes: Any) -> Any:
-        spec: ModelSpec = replace(SPECS[self.runner], **changes)
+        return self.make(replace(SPECS[self.runner], **changes))
+
+    def make(self, spec: ModelSpec) -> Any:
         if self.place == "thread":
             made: Any = ThreadEngine(spec)
         else:
-            made = ProcessEngine(spec, runtime_dir=self._folder / "r", linger_s=0.0)
+            made = ProcessEngine(spec, runtime_dir=self.folder / "r", linger_s=0.0)
         self._made.append(made)
         return made
 

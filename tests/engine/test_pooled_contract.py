@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from bodhi_asgi.engine.client import ProcessEngine
-from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import (
     CapabilityMissing,
     ContextLengthExceeded,
@@ -30,6 +28,7 @@ from bodhi_asgi.messages.conversation import TextPrompt, TokenPrompt
 from bodhi_asgi.messages.reading import DetokenizeRequest, EmbedRequest, RerankRequest, TokenizeRequest
 from tests.engine.reading_models import PARAPHRASES, SENTENCES, meaning_model, overlap_model, write
 from tests.engine.support import becomes_idle, text_of, work
+from tests.engine.test_contract import Bench
 
 KINDS = [f"{place}-{runner}" for place in ("thread", "process") for runner in ("echo", "llama")]
 numbers = itertools.count()
@@ -61,49 +60,34 @@ def likeness(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-class Bench:
-    """Makes engines of one kind and clears them away."""
-
-    def __init__(self, kind: str, folder: Path) -> None:
-        self.place, _, self.runner = kind.partition("-")
-        self._folder = folder
-        self._made: list[Any] = []
+class ReadingBench(Bench):
+    """Makes engines of one kind for models that read, and clears them away."""
 
     def engine(self, *, ranks: bool = False, **changes: Any) -> Any:
-        path = self._folder / f"{'ranks' if ranks else 'embeds'}.gguf"
+        path = self.folder / f"{'ranks' if ranks else 'embeds'}.gguf"
         if self.runner == "llama" and not path.exists():
             write(overlap_model() if ranks else meaning_model(), path)
         spec = ModelSpec("reader", str(path), runner=self.runner, n_ctx=128, slots=2, threads=1)  # type: ignore[arg-type]
-        spec = replace(spec, **changes)
-        if self.place == "thread":
-            made: Any = ThreadEngine(spec)
-        else:
-            made = ProcessEngine(spec, runtime_dir=self._folder / "r", linger_s=0.0)
-        self._made.append(made)
-        return made
-
-    async def clear(self) -> None:
-        for engine in self._made:
-            await (engine.aclose() if self.place == "thread" else engine.aclose(terminate=True))
+        return self.make(replace(spec, **changes))
 
 
 @pytest.fixture(params=KINDS)
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[ReadingBench]:
     folder = Path(tempfile.mkdtemp(prefix="be-", dir="/tmp"))
-    made = Bench(request.param, folder)
+    made = ReadingBench(request.param, folder)
     yield made
     await made.clear()
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-async def engine(bench: Bench) -> Engine:
+async def engine(bench: ReadingBench) -> Engine:
     engine: Engine = bench.engine()
     await engine.start()
     return engine
 
 
-async def test_every_text_gets_its_row_in_order_however_many_there_are(bench: Bench, engine: Engine) -> None:
+async def test_every_text_gets_its_row_in_order_however_many_there_are(bench: ReadingBench, engine: Engine) -> None:
     alone = [(await rows_of(engine, embed(text)))[0] for text in SENTENCES]
     together = await rows_of(engine, embed(*SENTENCES * 40))
 
@@ -150,7 +134,7 @@ async def test_fewer_dimensions_are_the_first_ones_of_length_one(engine: Engine)
     assert refused.value.param == "dimensions"
 
 
-async def test_pairs_are_scored_by_the_words_they_share(bench: Bench) -> None:
+async def test_pairs_are_scored_by_the_words_they_share(bench: ReadingBench) -> None:
     engine = bench.engine(ranks=True)
     await engine.start()
     documents = ("kitten whiskers", "the cat purrs on my paws", "cat in the rain")
@@ -161,7 +145,7 @@ async def test_pairs_are_scored_by_the_words_they_share(bench: Bench) -> None:
     await becomes_idle(engine)
 
 
-async def test_a_model_is_not_asked_for_what_it_is_not_made_for(bench: Bench) -> None:
+async def test_a_model_is_not_asked_for_what_it_is_not_made_for(bench: ReadingBench) -> None:
     if bench.runner == "echo":
         pytest.skip("the echo can do everything")
     encoder, ranker = bench.engine(), bench.engine(ranks=True, name="ranker")
@@ -243,7 +227,7 @@ async def test_a_reader_that_stands_still_holds_up_nobody_else(engine: Engine) -
     assert sum(len(delta.part.data) for delta in rest if isinstance(delta.part, Vectors)) == 6000 * 64 * 4
 
 
-async def test_too_many_requests_of_one_caller_are_told_to_come_back(bench: Bench) -> None:
+async def test_too_many_requests_of_one_caller_are_told_to_come_back(bench: ReadingBench) -> None:
     engine = bench.engine(queue_limit_per_owner=2)
     await engine.start()
     asked = [embed(*("the cat purrs " * 8,) * 100, owner="ann") for _ in range(12)]
@@ -256,7 +240,7 @@ async def test_too_many_requests_of_one_caller_are_told_to_come_back(bench: Benc
     await becomes_idle(engine)
 
 
-async def test_closing_the_engine_ends_its_work(bench: Bench) -> None:
+async def test_closing_the_engine_ends_its_work(bench: ReadingBench) -> None:
     engine = bench.engine()
     await engine.start()
     stream = engine.submit(embed(*("the cat purrs",) * 3000))
