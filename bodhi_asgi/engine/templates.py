@@ -25,6 +25,9 @@ from bodhi_asgi.messages.conversation import ChatPrompt
 
 MAX_TEMPLATE_CHARS: Final = 256 * 1024
 MAX_OUTPUT_CHARS: Final = 16 * 1024 * 1024
+MAX_OUTPUT_PIECES: Final = 256 * 1024
+"""Texts and values that a template writes one after the other: some ten for each message or call."""
+
 MAX_REASON_CHARS: Final = 300
 
 CHATML: Final = (
@@ -192,9 +195,11 @@ def _bounded(pieces: Iterator[str]) -> str:
     size = 0
     for piece in pieces:
         size += len(piece)
+        written.append(piece)
         if size > MAX_OUTPUT_CHARS:
             raise PromptInvalid(f"the model's chat template writes more than {MAX_OUTPUT_CHARS} characters")
-        written.append(piece)
+        if len(written) > MAX_OUTPUT_PIECES:
+            raise PromptInvalid(f"the model's chat template writes more than {MAX_OUTPUT_PIECES} pieces")
     return "".join(written)
 
 

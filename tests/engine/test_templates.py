@@ -13,6 +13,7 @@ from bodhi_asgi.engine.errors import PromptInvalid
 from bodhi_asgi.engine.templates import (
     CHATML,
     MAX_OUTPUT_CHARS,
+    MAX_OUTPUT_PIECES,
     MAX_REASON_CHARS,
     MAX_TEMPLATE_CHARS,
     ChatTemplate,
@@ -163,6 +164,11 @@ def test_a_template_cannot_loop_over_more_than_a_range_may_have(source: str) -> 
 def test_a_template_cannot_write_without_end() -> None:
     nested = "{% for i in range(9999) %}{% for j in range(9999) %}{{ 'x' * 9999 }}{% endfor %}{% endfor %}"
     assert refusal(nested) == f"the model's chat template writes more than {MAX_OUTPUT_CHARS} characters"
+
+
+def test_a_template_cannot_write_little_by_little_without_end() -> None:
+    nested = "{% for i in range(9999) %}{% for j in range(9999) %}{{ 'x' }}{% endfor %}{% endfor %}"
+    assert refusal(nested) == f"the model's chat template writes more than {MAX_OUTPUT_PIECES} pieces"
 
 
 def test_a_template_of_absurd_length_is_not_compiled() -> None:
