@@ -16,6 +16,7 @@ class Scope(StrEnum):
     """One permission. The names used on the wire are another vocabulary, translated at the route."""
 
     MODELS_READ = "models:read"
+    MODELS_WRITE = "models:write"
     INFERENCE = "inference"
     TOKENS_READ = "tokens:read"
     TOKENS_WRITE = "tokens:write"

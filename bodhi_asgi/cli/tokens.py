@@ -28,7 +28,7 @@ def token() -> None:
     type=click.Choice(["user", "power_user"]),
     default="user",
     show_default=True,
-    help="What it may do: use models, or read health details and metrics too.",
+    help="What it may do: use models, or also manage them and read health details and metrics.",
 )
 @click.option("--model", "models", multiple=True, metavar="ID", help="A model it may use (repeatable).")
 @click.option("--all-models", is_flag=True, help="Let it use every model.")

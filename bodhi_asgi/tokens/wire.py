@@ -13,7 +13,14 @@ SCOPES: Final[Mapping[str, frozenset[Scope]]] = MappingProxyType(
     {
         USER: frozenset({Scope.MODELS_READ, Scope.INFERENCE}),
         POWER_USER: frozenset(
-            {Scope.MODELS_READ, Scope.INFERENCE, Scope.ENGINES_READ, Scope.HEALTH_READ, Scope.METRICS_READ}
+            {
+                Scope.MODELS_READ,
+                Scope.MODELS_WRITE,
+                Scope.INFERENCE,
+                Scope.ENGINES_READ,
+                Scope.HEALTH_READ,
+                Scope.METRICS_READ,
+            }
         ),
     }
 )
