@@ -16,6 +16,7 @@ from sqlalchemy import literal_column, select
 
 from bodhi_asgi.db.errors import DatabaseUnavailable
 from bodhi_asgi.db.migrations.runner import Migrations, MigrationStatus
+from bodhi_asgi.db.span import Span
 from bodhi_asgi.db.sqlite import SCHEME
 from bodhi_asgi.db.transaction import Dialect, Transaction, translated
 
@@ -107,9 +108,9 @@ class Database:
         if _current.get() is not None:
             raise RuntimeError("transactions are not nested; pass the open one on")
         connection = driver.connection()
+        span = Span(connection)
         with translated():
-            inner = connection.transaction()
-            await inner.start()
+            await span.begin()
         transaction = Transaction(connection, self.dialect, may_write=may_write)
         token = _current.set(transaction)
         try:
@@ -117,11 +118,11 @@ class Database:
         except BaseException:
             transaction.rolled_back()
             with translated():
-                await inner.rollback()
+                await span.end("rollback")
             raise
         else:
             with translated():
-                await inner.commit()
+                await span.end("commit")
         finally:
             _current.reset(token)
         transaction.committed()

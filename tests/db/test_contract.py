@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, delete, func, insert, select, update
+from sqlalchemy.schema import CreateTable
 
 from bodhi_asgi.db.database import Database
 from bodhi_asgi.db.errors import ConstraintViolated, DatabaseUnavailable, TextInvalid
@@ -72,6 +75,43 @@ async def test_a_cancelled_transaction_is_rolled_back_and_the_database_goes_on(
             await task
         assert await count(database) == 0
         await put(database, **thing())
+
+
+@pytest.mark.parametrize("opening", ["transaction", "reading"])
+async def test_a_transaction_cancelled_at_any_moment_gives_its_connection_back(
+    database: Database, thing: MakeThing, opening: str
+) -> None:
+    async def use() -> None:
+        async with getattr(database, opening)() as tx:
+            await tx.fetch_all(select(THINGS))
+
+    async with asyncio.timeout(60):
+        for turns in range(40):
+            task = asyncio.create_task(use())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            # The threads and sockets beneath answer when they like: more moments than turns.
+            await count(database)
+        await put(database, **thing())
+        assert await count(database) == 1
+
+
+async def test_a_transaction_that_cannot_begin_gives_its_connection_back(tmp_path: Path, thing: MakeThing) -> None:
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    ours, theirs = Database(url, timeout_s=0.05), Database(url, timeout_s=5)
+    await ours.open()
+    await theirs.open()
+    async with theirs.transaction() as tx:
+        await tx.execute(CreateTable(THINGS))
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable, match="locked"):
+                await asyncio.create_task(put(ours, **thing()), context=Context())
+    await put(ours, **thing())
+    assert await count(theirs) == 1
+    await ours.close()
+    await theirs.close()
 
 
 async def test_updates_and_deletes_are_counted_rightly(database: Database, thing: MakeThing) -> None:

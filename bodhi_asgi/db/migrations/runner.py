@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert, inspect, select, text
 
 from bodhi_asgi.db.errors import DatabaseOutdated
-from bodhi_asgi.db.migrations import m0001_first_tables
+from bodhi_asgi.db.migrations import m0001_first_tables, m0002_jobs
 from bodhi_asgi.db.transaction import Dialect, Transaction
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ class MigrationStatus:
     applied_at: datetime | None
 
 
-MIGRATIONS: Final = (Migration(1, "first tables", m0001_first_tables.upgrade),)
+MIGRATIONS: Final = (
+    Migration(1, "first tables", m0001_first_tables.upgrade),
+    Migration(2, "jobs", m0002_jobs.upgrade),
+)
 
 
 class Migrations:
