@@ -15,6 +15,9 @@ def check(header: GgufHeader, file_bytes: int) -> None:
     What is said of the vocabulary is not checked here: a model shows that it can tokenise when it is loaded.
     """
     _check_tensors(header, file_bytes)
+    number = header.metadata.get("split.no")
+    if isinstance(number, int) and number > 0:
+        return  # what a further part of a model leaves out stands in its first
     if not header.architecture:
         raise GgufInvalid("it does not name its architecture ('general.architecture')")
     if header.tensors:
@@ -28,6 +31,10 @@ def _check_tensors(header: GgufHeader, file_bytes: int) -> None:
         name = f"the tensor '{tensor.name[:64]}'"
         if tensor.elements > MAX_ELEMENTS or any(size < 1 for size in tensor.shape):
             raise GgufInvalid(f"{name} has the impossible shape {list(tensor.shape)}")
+        if tensor.offset % header.alignment:
+            raise GgufInvalid(
+                f"{name} begins at {tensor.offset}, and all must begin at multiples of {header.alignment}"
+            )
         size = tensor.size_bytes
         if size is None:
             continue  # of a type that came after this version: llama.cpp knows it, or refuses it by name

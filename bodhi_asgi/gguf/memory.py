@@ -68,7 +68,7 @@ def cache_bytes(header: GgufHeader, tokens: int, type_k: str = "f16", type_v: st
         return 0
     layers, heads = header.number("block_count"), header.number("attention.head_count")
     width = header.number("embedding_length")
-    if not (layers and heads and width):
+    if min(layers, heads, width) < 1:
         return None
     kv_heads = header.metadata.get(f"{header.architecture}.attention.head_count_kv")
     each = [value for value in kv_heads.values if isinstance(value, int)] if isinstance(kv_heads, Array) else []

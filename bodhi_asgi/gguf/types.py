@@ -12,6 +12,9 @@ from bodhi_asgi.errors import Invalid
 
 Scalar: TypeAlias = int | float | bool | str
 
+DEFAULT_ALIGNMENT: Final = 32
+"""Of tensors in the file, in bytes, where the header names none."""
+
 
 class GgufInvalid(Invalid):
     """The file is no GGUF model, or one that contradicts itself; the message says where."""
@@ -62,26 +65,30 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """Everything before the weights. ``data_offset`` is where they begin."""
+    """Everything before the weights. ``data_offset`` is where they begin, each at a multiple of ``alignment``."""
 
     version: int
     is_big_endian: bool
     metadata: Mapping[str, Value]
     tensors: tuple[Tensor, ...]
     data_offset: int
+    alignment: int = DEFAULT_ALIGNMENT
 
     @property
     def architecture(self) -> str:
         """``llama``, ``qwen2``, … or an empty text."""
-        found = self.metadata.get("general.architecture")
-        return found if isinstance(found, str) else ""
+        return self.text("general.architecture")
 
     def number(self, key: str, default: int = 0) -> int:
-        """A whole number under ``<architecture>.key``; of one per layer, the largest."""
+        """A whole number of 0 or more under ``<architecture>.key``; of one per layer, the largest."""
         found = self.metadata.get(f"{self.architecture}.{key}")
-        if isinstance(found, Array):
-            return max((int(value) for value in found.values if isinstance(value, int)), default=default)
-        return int(found) if isinstance(found, int) else default
+        values = found.values if isinstance(found, Array) else (found,)
+        return max((int(value) for value in values if isinstance(value, int) and value >= 0), default=default)
+
+    def text(self, key: str) -> str:
+        """The text under ``key``, empty where there is none."""
+        found = self.metadata.get(key)
+        return found if isinstance(found, str) else ""
 
 
 TENSOR_TYPES: Final[Mapping[int, TensorType]] = {
@@ -119,5 +126,6 @@ TENSOR_TYPES: Final[Mapping[int, TensorType]] = {
     39: TensorType("MXFP4", 32, 17),
     40: TensorType("NVFP4", 64, 36),
     41: TensorType("Q1_0", 128, 18),
+    42: TensorType("Q2_0", 64, 18),
 }
 """By the number in the file; the numbers that are missing were withdrawn."""
