@@ -29,6 +29,9 @@ from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.engines import EngineService
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.schema import BodhiServerConfig
+from bodhi_asgi.shelf.places import cache_dir, places
+from bodhi_asgi.shelf.scan import Scanner
+from bodhi_asgi.shelf.service import ShelfService
 from bodhi_asgi.tokens.service import TokenService
 from bodhi_asgi.wire.limits import RequestLimits
 
@@ -49,6 +52,7 @@ class Services:
     audit: AuditService
     tokens: TokenService
     gate: Gate
+    shelf: ShelfService
     models: ModelService
     engines: EnginePool
     engine_management: EngineService
@@ -108,6 +112,14 @@ async def open_services(
     stack.push_async_callback(engines.aclose)
     await asyncio.to_thread(engines.prepare)
     cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=clock)
+    shelf = ShelfService(
+        scanner=Scanner(places(cache_dir(), config.shelf.folders), clock),
+        events=events,
+        clock=clock,
+        watch_s=config.shelf.watch_s,
+    )
+    stack.push_async_callback(shelf.aclose)
+    shelf.start()
     models = ModelService(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
     management = EngineService(models=models, engines=engines, database=database, audit=audit)
     inference = InferenceService(
@@ -128,6 +140,7 @@ async def open_services(
         audit=audit,
         tokens=tokens,
         gate=gate,
+        shelf=shelf,
         models=models,
         engines=engines,
         engine_management=management,

@@ -13,6 +13,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="bodhi-test-")
 Path(os.environ["XDG_RUNTIME_DIR"]).chmod(0o700)
 
+# What lies in the cache of whoever runs the tests is none of their business.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="bodhi-test-hf-")
+os.environ.pop("HF_HUB_CACHE", None)
+
 import pytest
 from hypothesis import HealthCheck, settings
 

@@ -69,3 +69,12 @@ class EngineDied(Event):
 
     model: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFilesChanged(Event):
+    """So many model files on this machine came, became others, or went."""
+
+    added: int
+    changed: int
+    removed: int

@@ -22,6 +22,7 @@ MEMORY_URLS: Final = frozenset({"sqlite://", "sqlite:///:memory:", "sqlite:memor
 POSTGRESQL_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
 WEB_PORTS: Final = {"http": 80, "https": 443}
 MAX_PORT: Final = 65_535
+MAX_FOLDERS: Final = 64
 
 INVISIBLE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 PLACEHOLDER: Final = re.compile(
@@ -223,6 +224,25 @@ def origins(value: object) -> object:
             _check_origin(item)
         return tuple(value)
     return value
+
+
+def folders(value: object) -> object:
+    """Whole paths of folders; text is read as a JSON list or as a list separated by commas."""
+    if isinstance(value, str):
+        items = _json(value) if value.lstrip().startswith("[") else value.split(",")
+        value = [item.strip() if isinstance(item, str) else item for item in items]
+        value = [item for item in value if item != ""]
+    if not isinstance(value, list | tuple):
+        return value
+    if len(value) > MAX_FOLDERS:
+        raise ValueError(f"{len(value)} folders are too many; {MAX_FOLDERS} are accepted")
+    return tuple(_folder(item) for item in value)
+
+
+def _folder(item: object) -> Path:
+    if not isinstance(item, str | PathLike):
+        raise ValueError("paths of folders are accepted")  # noqa: TRY004  # pydantic listens for ValueError
+    return data_dir(Path(item))
 
 
 def _check_origin(item: object) -> None:

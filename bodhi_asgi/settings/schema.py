@@ -23,6 +23,7 @@ from bodhi_asgi.settings.sections import (
     DatabaseSettings,
     EngineSettings,
     LimitSettings,
+    ShelfSettings,
     TokenSettings,
 )
 from bodhi_asgi.settings.sources import DELIMITER, PREFIX, from_environment, from_file, variables
@@ -76,6 +77,7 @@ class BodhiServerConfig(BaseModel):
     limits: LimitSettings = LimitSettings()
     tokens: TokenSettings = TokenSettings()
     cache: CacheSettings = CacheSettings()
+    shelf: ShelfSettings = ShelfSettings()
     enable_http: Annotated[bool, Field(description="Listen on bind_address when started without a host.")] = False
     bind_address: Annotated[str, Field(description="host:port to listen on; [host]:port for IPv6.")] = "127.0.0.1:1135"
     public_url: Annotated[

@@ -1,5 +1,6 @@
 """The sections of the configuration: one frozen model per family, a description and a range per field."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -107,3 +108,20 @@ class CacheSettings(Section):
 
     max_entries: Annotated[int, Field(ge=1, le=10_000_000, description="Most entries kept.")] = 10_000
     ttl_s: Annotated[float, Field(gt=0, le=86_400, description="Seconds an entry is believed.")] = 60
+
+
+class ShelfSettings(Section):
+    """The model files on this machine."""
+
+    folders: Annotated[
+        tuple[Path, ...],
+        Field(description="Folders of GGUF files that are offered besides the Hugging Face cache; never written to."),
+    ] = ()
+    watch_s: Annotated[
+        float, Field(ge=0.1, le=3600, description="Seconds between looks at what has been added or removed by hand.")
+    ] = 2
+
+    @field_validator("folders", mode="before")
+    @classmethod
+    def _read_folders(cls, value: object) -> object:
+        return checks.folders(value)

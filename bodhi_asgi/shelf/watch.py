@@ -1,0 +1,103 @@
+"""Looks at the files at start, every few seconds, and when asked, in a named thread, and tells what has changed.
+
+One task owns the looking and ends with the server. Most looks only ask each folder for its time of change; files are
+asked again while something is going on, and now and then.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final, TypeVar
+
+from bodhi_asgi.clock import Clock
+from bodhi_asgi.shelf.scan import Scanner
+from bodhi_asgi.shelf.types import Look
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+AGAIN_S: Final = 30.0
+"""Seconds after which files are looked at though no folder has changed: one may have been written into."""
+
+RESTLESS_S: Final = 10.0
+"""Seconds after a change for which more is expected: somebody copies a file."""
+
+
+class Watch:
+    """``changed`` is awaited with the look before and the look after, until it has returned once for that change."""
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        *,
+        clock: Clock,
+        every_s: float,
+        changed: Callable[[Look, Look], Awaitable[None]],
+    ) -> None:
+        self._scanner = scanner
+        self._clock = clock
+        self._every_s = every_s
+        self._changed = changed
+        self._thread: ThreadPoolExecutor | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._told = Look()
+        self._last: Look | None = None
+        self._looked_s = 0.0
+        self._restless_until_s = 0.0
+
+    def start(self) -> None:
+        """Look for the first time, and go on looking."""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bodhi-shelf")
+        self._task = asyncio.create_task(self._run(), name="bodhi-shelf-watch")
+
+    async def aclose(self) -> None:
+        """Look no more. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await asyncio.to_thread(thread.shutdown, cancel_futures=True)
+
+    async def last(self) -> Look:
+        """What was seen last; the first look is waited for."""
+        return self._last if self._last is not None else await self.look()
+
+    async def look(self) -> Look:
+        """Look now."""
+        async with self._lock:
+            self._looked_s = self._clock.monotonic()
+            look = await self._in_thread(self._scanner.look)
+            if self._last is None or look.problems != self._last.problems:
+                for problem in look.problems:
+                    log.warning("a folder of models cannot be looked through", extra={"problem": problem})
+            self._last = look
+            if look.files != self._told.files:
+                self._restless_until_s = self._looked_s + RESTLESS_S
+                await self._changed(self._told, look)
+                self._told = look
+            return look
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if await self._is_worth_it():
+                    await self.look()
+            except Exception:
+                log.exception("looking for model files failed; it is tried again")
+            await asyncio.sleep(self._every_s)
+
+    async def _is_worth_it(self) -> bool:
+        now_s = self._clock.monotonic()
+        is_due = self._last is None or self._last.files != self._told.files or now_s - self._looked_s >= AGAIN_S
+        return is_due or now_s < self._restless_until_s or not await self._in_thread(self._scanner.is_still)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        assert self._thread is not None, "the watch is started before it is asked"
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
