@@ -23,13 +23,15 @@ from bodhi_asgi.engine.types import ModelFacts
 from bodhi_asgi.errors import ConfigurationInvalid, Unavailable
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import EngineDied, ModelLoaded, ModelLoading, ModelUnloaded
+from bodhi_asgi.hub.access import HubAccess
+from bodhi_asgi.hub.service import HubService
 from bodhi_asgi.inference.reading import ReadingService
 from bodhi_asgi.inference.service import InferenceService
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.engines import EngineService
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.schema import BodhiServerConfig
-from bodhi_asgi.shelf.places import cache_dir, places
+from bodhi_asgi.shelf.places import places
 from bodhi_asgi.shelf.scan import Scanner
 from bodhi_asgi.shelf.service import ShelfService
 from bodhi_asgi.tokens.service import TokenService
@@ -53,6 +55,7 @@ class Services:
     tokens: TokenService
     gate: Gate
     shelf: ShelfService
+    hub: HubService
     models: ModelService
     engines: EnginePool
     engine_management: EngineService
@@ -112,8 +115,10 @@ async def open_services(
     stack.push_async_callback(engines.aclose)
     await asyncio.to_thread(engines.prepare)
     cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=clock)
+    hub = HubService(access=HubAccess.of(config.hub), cache=config.hub.cache_dir)
+    stack.push_async_callback(hub.aclose)
     shelf = ShelfService(
-        scanner=Scanner(places(cache_dir(), config.shelf.folders), clock),
+        scanner=Scanner(places(config.hub.cache_dir, config.shelf.folders), clock),
         events=events,
         clock=clock,
         watch_s=config.shelf.watch_s,
@@ -141,6 +146,7 @@ async def open_services(
         tokens=tokens,
         gate=gate,
         shelf=shelf,
+        hub=hub,
         models=models,
         engines=engines,
         engine_management=management,

@@ -123,7 +123,10 @@ def cli() -> str:
 def settings() -> str:
     from bodhi_asgi.settings.schema import BodhiServerConfig
 
-    machine_dependent = {"data_dir": "the user's data directory on this platform, such as `~/.local/share/bodhi_asgi`"}
+    machine_dependent = {
+        "data_dir": "the user's data directory on this platform, such as `~/.local/share/bodhi_asgi`",
+        "hub.cache_dir": "`~/.cache/huggingface/hub`",
+    }
     parts = [
         "Each setting by its name in arguments and files, its environment variable, and its default. Sections are\n"
         "tables in a file and mappings in Python: `BodhiServerConfig(engine={'slots': 4})`. Which source wins, and\n"

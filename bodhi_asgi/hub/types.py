@@ -1,6 +1,6 @@
 """A file on the hub: how somebody names it, what is wanted of it, and what the hub says of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -42,15 +42,13 @@ class HubFile:
 class RemoteFile:
     """What the hub says of a file before it is fetched.
 
-    ``etag`` names the blob in the cache: the SHA-256 of a large file, the Git hash of a small one. ``url`` is where the
-    hub sends those who want the bytes; it may carry a signature and is not shown.
+    ``etag`` names the blob in the cache: the SHA-256 of a large file, the Git hash of a small one.
     """
 
     file: HubFile
     commit: str
     etag: str
     size_bytes: int
-    url: str = field(repr=False)
 
     @property
     def is_large(self) -> bool:

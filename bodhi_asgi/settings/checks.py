@@ -15,6 +15,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel
 
+from bodhi_asgi.types import Secret
+
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,127}", re.ASCII)
 HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-)){0,126}\.?")
 SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -23,6 +25,7 @@ POSTGRESQL_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
 WEB_PORTS: Final = {"http": 80, "https": 443}
 MAX_PORT: Final = 65_535
 MAX_FOLDERS: Final = 64
+MAX_SECRET: Final = 512
 
 INVISIBLE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 PLACEHOLDER: Final = re.compile(
@@ -31,6 +34,7 @@ PLACEHOLDER: Final = re.compile(
 """What templates and instructions leave for somebody to fill in; as a value it is never meant."""
 
 SECRET_IN_URL: Final = re.compile(r"^([^:]*:(?://)?[^:/@]*:).*@", re.DOTALL)
+HUB_TOKEN: Final = re.compile(r"\bhf_[A-Za-z0-9]{6,}")
 SECRET_IN_QUERY: Final = re.compile(r"([?&][^=&]*(?:password|passwd|secret|token|key))=[^&#]*", re.IGNORECASE)
 
 
@@ -213,6 +217,16 @@ def public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def secret(value: object) -> object:
+    """A credential, which is never shown: visible ASCII, as it stands in a header."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text.isascii() or not text.isprintable() or " " in text or not 1 <= len(text) <= MAX_SECRET:
+        raise ValueError(f"1 to {MAX_SECRET} visible characters without spaces are accepted")
+    return Secret(text)
+
+
 def origins(value: object) -> object:
     """Exact origins; text is read as a JSON list or as a list separated by commas."""
     if isinstance(value, str):
@@ -291,8 +305,8 @@ def shown(value: Any) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL with its password, and every query value that could hold one, replaced by ``***``.
+    """The URL with its password, every query value that could hold one, and tokens of the hub replaced by ``***``.
 
     A password that was not percent-encoded breaks the rules of URLs, so everything up to the last ``@`` is hidden.
     """
-    return SECRET_IN_QUERY.sub(r"\1=***", SECRET_IN_URL.sub(r"\1***@", url))
+    return HUB_TOKEN.sub("hf_***", SECRET_IN_QUERY.sub(r"\1=***", SECRET_IN_URL.sub(r"\1***@", url)))

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from bodhi_asgi.errors import ConfigurationInvalid
 from bodhi_asgi.settings.checks import shown
 from bodhi_asgi.settings.tuning import ModelSettings
+from bodhi_asgi.types import Secret
 
 SHOWN_CHARS: Final = 80
 MODELS: Final = "models"
@@ -21,6 +22,7 @@ KINDS: Final[Mapping[Any, str]] = {
     float: "a number",
     Path: "a path",
     str: "text",
+    Secret: "text",
     dict: "a mapping of names to paths",
     tuple: "a list",
 }
@@ -42,7 +44,8 @@ def refusal(
     if fault["type"] == "extra_forbidden":
         return unknown(name, known)
     accepted = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else _accepted(model, loc)
-    return wrong_value(name, fault["input"], accepted, sources.get(name) or sources.get(loc[0]))
+    value = Secret("") if _is_secret(model, loc) else fault["input"]
+    return wrong_value(name, value, accepted, sources.get(name) or sources.get(loc[0]))
 
 
 def wrong_value(name: str, value: object, accepted: str, source: str | None = None) -> ConfigurationInvalid:
@@ -74,6 +77,13 @@ def _value(value: object) -> str:
     else:
         text = "a mapping" if isinstance(value, dict) else f"a {type(value).__name__}"
     return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 3]}..."
+
+
+def _is_secret(model: type[BaseModel], loc: list[str]) -> bool:
+    kind = model.model_fields[loc[0]].annotation
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return len(loc) > 1 and _is_secret(kind, loc[1:])
+    return Secret in (kind, *get_args(kind))
 
 
 def _accepted(model: type[BaseModel], loc: list[str]) -> str:

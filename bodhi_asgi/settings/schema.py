@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from bodhi_asgi.settings import checks
 from bodhi_asgi.settings.frozen import FrozenDict
+from bodhi_asgi.settings.hub import HubSettings, borrowed
 from bodhi_asgi.settings.refusal import refusal, unknown, wrong_value
 from bodhi_asgi.settings.section import Section
 from bodhi_asgi.settings.sections import (
@@ -78,6 +79,7 @@ class BodhiServerConfig(BaseModel):
     tokens: TokenSettings = TokenSettings()
     cache: CacheSettings = CacheSettings()
     shelf: ShelfSettings = ShelfSettings()
+    hub: Annotated[HubSettings, Field(default_factory=HubSettings)]
     enable_http: Annotated[bool, Field(description="Listen on bind_address when started without a host.")] = False
     bind_address: Annotated[str, Field(description="host:port to listen on; [host]:port for IPv6.")] = "127.0.0.1:1135"
     public_url: Annotated[
@@ -102,7 +104,9 @@ class BodhiServerConfig(BaseModel):
 
     def __init__(self, **explicit: Any) -> None:
         file: str | PathLike[str] | None = explicit.pop("_file", None)
+        lent = borrowed(os.environ)
         layers: list[tuple[Origin, dict[str, Any]]] = [
+            ("environment", {"hub": {name: value for name, (_, value) in lent.items()}}),
             ("file", from_file(file) if file is not None else {}),
             ("environment", from_environment(os.environ, field_tree())),
             ("argument", explicit),
@@ -114,7 +118,8 @@ class BodhiServerConfig(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise refusal(error, type(self), _sources(origins, file), setting_names()) from None
+            sources = _sources(origins, file, {f"hub.{name}": variable for name, (variable, _) in lent.items()})
+            raise refusal(error, type(self), sources, setting_names()) from None
         self._origins.update(origins)
 
     @classmethod
@@ -226,12 +231,15 @@ def merge(
             origins[dotted] = origin
 
 
-def _sources(origins: Mapping[str, Origin], file: str | PathLike[str] | None) -> dict[str, str]:
-    """In words, where each value came from, for whoever has to mend it."""
+def _sources(
+    origins: Mapping[str, Origin], file: str | PathLike[str] | None, lent: Mapping[str, str]
+) -> dict[str, str]:
+    """In words, where each value came from, for whoever has to mend it; ``lent`` are variables of huggingface_hub."""
     told: dict[str, str] = {}
     for name, origin in origins.items():
         if origin == "environment":
-            told[name] = f"in the environment as {PREFIX}{name.upper().replace('.', DELIMITER)}"
+            own = f"{PREFIX}{name.upper().replace('.', DELIMITER)}"
+            told[name] = f"in the environment as {lent[name] if name in lent and own not in os.environ else own}"
         elif origin == "file":
             told[name] = f"in the file '{file}'"
     return told

@@ -1,27 +1,13 @@
 """Where model files are looked for: the Hugging Face cache, and the plain folders of the settings."""
 
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from bodhi_asgi.shelf.types import Place
 
 UNNAMEABLE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
-
-
-def cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
-    """The Hugging Face cache as every library finds it: ``HF_HUB_CACHE``, ``HF_HOME``, or the home directory's.
-
-    Source: ``huggingface_hub.constants``.
-    """
-    said = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
-    if said:
-        return Path(os.path.expandvars(said)).expanduser()
-    cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    home = environment.get("HF_HOME") or f"{cache}/huggingface"
-    return Path(os.path.expandvars(home)).expanduser() / "hub"
 
 
 def places(cache: Path, folders: Sequence[Path]) -> tuple[Place, ...]:

@@ -14,7 +14,7 @@ from huggingface_hub import scan_cache_dir
 from bodhi_asgi.clock import StillClock
 from bodhi_asgi.shelf import scan as scanning
 from bodhi_asgi.shelf.listings import SETTLES_S, Listings
-from bodhi_asgi.shelf.places import cache_dir, places
+from bodhi_asgi.shelf.places import places
 from bodhi_asgi.shelf.scan import Scanner
 from bodhi_asgi.shelf.types import LocalFile, Look
 from tests.shelf.hub_cache import NEW, OLD, HubCache
@@ -419,17 +419,3 @@ def test_folders_that_may_not_be_read_are_told_of_and_the_others_found(shared: P
     found, problems = json.loads(done.stdout)
     assert found == ["open.gguf"]
     assert problems == [f"'{NEW}': Permission denied"]
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, Path.home() / ".cache/huggingface/hub"),
-        ({"XDG_CACHE_HOME": "/x"}, Path("/x/huggingface/hub")),
-        ({"HF_HOME": "/h", "XDG_CACHE_HOME": "/x"}, Path("/h/hub")),
-        ({"HF_HUB_CACHE": "/c", "HF_HOME": "/h"}, Path("/c")),
-        ({"HUGGINGFACE_HUB_CACHE": "~/c"}, Path.home() / "c"),
-    ],
-)
-def test_the_cache_is_where_every_library_finds_it(environment: dict[str, str], expected: Path) -> None:
-    assert cache_dir(environment) == expected

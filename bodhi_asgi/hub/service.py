@@ -1,0 +1,53 @@
+"""The hub as the rest of the house knows it: what a reference means, what a file is, and a file brought into the cache.
+
+It knows no callers: who may pull what is asked by those who call it. Everything heavy is imported when it is needed.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodhi_asgi.hub.access import HubAccess
+from bodhi_asgi.hub.reference import parse
+from bodhi_asgi.hub.types import HubFile, HubReference, RemoteFile
+
+if TYPE_CHECKING:
+    from bodhi_asgi.hub.fetch import FetchedFile, Progress
+    from bodhi_asgi.hub.transport import HubTransport
+
+
+class HubService:
+    """One server's way to its hub. Used from one event loop; close it."""
+
+    def __init__(self, *, access: HubAccess, cache: Path) -> None:
+        self.access = access
+        self.cache = cache
+        self._opened: HubTransport | None = None
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._opened is not None:
+            await self._opened.aclose()
+            self._opened = None
+
+    def parse(self, text: str, *, param: str = "model") -> HubReference:
+        """What ``text`` names; addresses of the configured endpoint count as the hub's. Raises HubReferenceInvalid."""
+        return parse(text, hosts=self.access.hosts, param=param)
+
+    async def describe(self, file: HubFile) -> RemoteFile:
+        """What the hub says of a file; see :func:`bodhi_asgi.hub.fetch.describe` for what it raises."""
+        from bodhi_asgi.hub.fetch import describe
+
+        return await describe(self._transport(), file)
+
+    async def fetch(self, file: HubFile, *, progress: "Progress | None" = None) -> "FetchedFile":
+        """Bring a file into the cache; see :func:`bodhi_asgi.hub.fetch.fetch` for how, and for what it raises."""
+        from bodhi_asgi.hub.fetch import fetch
+
+        return await fetch(self._transport(), file, self.cache, progress=progress)
+
+    def _transport(self) -> "HubTransport":
+        from bodhi_asgi.hub.transport import HubTransport
+
+        if self._opened is None:
+            self._opened = HubTransport(self.access)
+        return self._opened

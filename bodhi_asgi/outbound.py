@@ -1,0 +1,118 @@
+"""Connections to other machines, opened in this one place: to addresses that were looked at, and to no others.
+
+A name is resolved here, each address is asked about, and the connection goes to that very address. So a name that means
+something else a moment later leads nowhere. Redirects are followed by whoever knows what they may mean.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any, Final, TypeAlias
+
+import httpcore2
+import httpx2
+
+IPAddress: TypeAlias = IPv4Address | IPv6Address
+Permits: TypeAlias = Callable[[str, IPAddress], bool]
+
+NAT64: Final = ip_network("64:ff9b::/96")
+UNICAST_GLOBAL_IPV6: Final = ip_network("2000::/3")
+
+
+class Kind(Enum):
+    """Where an address leads."""
+
+    GLOBAL = "global"
+    PRIVATE = "private"
+    LOOPBACK = "loopback"
+    OTHER = "other"  # link-local, multicast, shared, reserved, unspecified
+
+
+class AddressRefused(Exception):
+    """A host has no address that may be visited."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host)
+        self.host = host
+
+
+def kind_of(address: IPAddress) -> Kind:
+    """The kind of an address; one that wraps an IPv4 address counts as that."""
+    address = _unwrapped(address)
+    if address.is_loopback:
+        return Kind.LOOPBACK
+    if address.is_link_local or address.is_multicast or address.is_reserved or address.is_unspecified:
+        return Kind.OTHER
+    if address.is_global and (address.version == 4 or address in UNICAST_GLOBAL_IPV6):
+        return Kind.GLOBAL
+    return Kind.PRIVATE if address.is_private else Kind.OTHER
+
+
+def _unwrapped(address: IPAddress) -> IPAddress:
+    if isinstance(address, IPv4Address):
+        return address
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def client(permits: Permits, *, timeout_s: float, user_agent: str) -> httpx2.AsyncClient:
+    """A client that connects only where ``permits`` says so of a host and an address, and follows no redirects.
+
+    It takes nothing from the environment: no proxy, no credentials. A refused host raises :class:`AddressRefused`.
+    """
+    transport = httpx2.AsyncHTTPTransport(trust_env=False, retries=0)
+    transport._pool._network_backend = GuardedBackend(permits)  # there is no public way to say this
+    return httpx2.AsyncClient(
+        transport=transport,
+        timeout=timeout_s,
+        follow_redirects=False,
+        trust_env=False,
+        headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+    )
+
+
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """Connects to addresses that were looked at."""
+
+    def __init__(self, permits: Permits) -> None:
+        self._permits = permits
+        self._network = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        failure: Exception = AddressRefused(host)
+        for address in await _resolve(host, port, timeout):
+            if not self._permits(host, address):
+                continue
+            try:
+                return await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def sleep(self, seconds: float) -> None:
+        await self._network.sleep(seconds)
+
+
+async def _resolve(host: str, port: int, timeout_s: float | None) -> Sequence[IPAddress]:
+    try:
+        return [ip_address(host)]
+    except ValueError:
+        pass
+    try:
+        async with asyncio.timeout(timeout_s):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise httpcore2.ConnectTimeout(f"{host} was not resolved in time") from error
+    except (OSError, UnicodeError) as error:
+        raise httpcore2.ConnectError(f"{host} cannot be resolved") from error
+    return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
