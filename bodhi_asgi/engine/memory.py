@@ -10,10 +10,8 @@ from typing import Final
 
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.types import LoadMode, ModelSpec
-from bodhi_asgi.gguf.checks import check
 from bodhi_asgi.gguf.memory import cache_bytes, repacked_bytes, state_bytes, vocabulary_size, weight_bytes
-from bodhi_asgi.gguf.parts import parts
-from bodhi_asgi.gguf.reader import read_header
+from bodhi_asgi.gguf.parts import parts, read_model
 from bodhi_asgi.gguf.types import GgufHeader, GgufInvalid
 
 CONTEXT_MULTIPLE: Final = 256
@@ -62,11 +60,8 @@ def model_memory(path: Path, spec: ModelSpec) -> ModelMemory:
     Blocking. Raises ModelLoadFailed for one that is unreadable, no model, or cut off.
     """
     try:
-        headers = [read_header(path)]
-        check(headers[0], path.stat().st_size)
-        files = parts(path)
-        headers += [read_header(part) for part in files[1:]]
-        file_bytes = sum(part.stat().st_size for part in files)
+        headers = read_model(path)
+        file_bytes = sum(part.stat().st_size for part in parts(path))
     except OSError as error:
         raise ModelLoadFailed(f"the model file '{path}' cannot be read: {error.strerror}") from None
     except GgufInvalid as error:

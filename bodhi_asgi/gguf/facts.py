@@ -32,7 +32,8 @@ class GgufFacts:
 
     ``parameters`` are counted from the tensors of all ``parts``, ``bits_per_weight`` is what they take in the file.
     ``quantisation`` is the name of the mix (``Q4_K_M``), ``packing`` the type of most weights (``Q4_K``). Of ``heads``
-    and ``kv_heads`` that differ by layer, the most. ``templates`` are further chat templates, by name.
+    and ``kv_heads`` that differ by layer, the most. ``is_causal``: each token sees those before it only. ``templates``
+    are further chat templates, by name.
     """
 
     kind: GgufKind
@@ -55,7 +56,7 @@ class GgufFacts:
     vocabulary: int = 0
     tokenizer: str = ""
     pooling: Pooling = ""
-    has_cache: bool = True
+    is_causal: bool = True
     reads_images: bool = False
     reads_sound: bool = False
     fills_gaps: bool = False
@@ -99,7 +100,8 @@ def facts_of(header: GgufHeader, *others: GgufHeader) -> GgufFacts:
         vocabulary=vocabulary_size(header),
         tokenizer=header.text("tokenizer.ggml.model"),
         pooling=_pooling(header, {tensor.name for tensor in tensors}),
-        has_cache=header.architecture not in WITHOUT_CACHE,
+        is_causal=header.architecture not in WITHOUT_CACHE
+        and header.metadata.get(f"{header.architecture}.attention.causal") is not False,
         reads_images=header.metadata.get("clip.has_vision_encoder") is True,
         reads_sound=header.metadata.get("clip.has_audio_encoder") is True,
         fills_gaps=all(_has_mark(header.metadata, names) for names in GAP_MARKS),
@@ -115,8 +117,7 @@ def count_label(number: int) -> str:
     """A count as people write it: ``7.6B``, ``135M``, ``484K``."""
     for unit, letter in ((BILLION, "B"), (MILLION, "M"), (THOUSAND, "K")):
         if number >= unit:
-            value = number / unit
-            return f"{value:.1f}{letter}" if value < 100 and letter == "B" else f"{value:.0f}{letter}"
+            return f"{number / unit:.{0 if number >= 100 * unit else 1}f}".removesuffix(".0") + letter
     return str(number)
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeAlias
 
+from bodhi_asgi.engine.families.table import reads_tools
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.families.writing import WrittenCall, write_calls
 from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role, ToolCall, ToolSpec
@@ -39,7 +40,7 @@ class Stage:
 
     def __init__(self, source: str, family: Family) -> None:
         self._family = family
-        self._reads_tools = family.tools_variable == "system" or family.tools_variable in source
+        self._reads_tools = reads_tools(source, family)
         self._reads_calls = "tool_calls" in source
         self._reads_results = not family.is_generic or TOOL_ROLE.search(source) is not None
         self._reads_thinking = re.search(r"\.thinking\b|\[['\"]thinking['\"]\]", source) is not None

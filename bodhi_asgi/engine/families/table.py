@@ -112,3 +112,8 @@ def recognise(template: str) -> Family:
     found = next((row.family for row in ROWS if all(sign in template for sign in row.signs)), GENERIC)
     thinking = next((thinking for sign, thinking in THOUGHTS if sign in template), None)
     return replace(found, thinking=thinking)
+
+
+def reads_tools(template: str, family: Family) -> bool:
+    """Whether a template shows tools itself; others are given them in words."""
+    return family.tools_variable == "system" or family.tools_variable in template
