@@ -76,3 +76,11 @@ def test_the_cost_of_a_token_is_told_by_stage() -> None:
     found = json.loads(done.stdout)
     assert found.keys() == {"greedy", "drawn", "logprobs", "dry"}
     assert all(microseconds > 0 for figures in found.values() for microseconds in figures.values())
+
+
+def test_headers_are_read_by_both_readers() -> None:
+    command = [sys.executable, "-m", "benchmarks.gguf_header", "--vocabulary", "2000", "--rounds", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # How much quicker ours is, a small vocabulary on a busy machine does not tell.
+    assert "2,000 tokens" in done.stdout, done.stderr
+    assert "gguf / ours" in done.stdout.splitlines()[-1]
