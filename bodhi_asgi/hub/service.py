@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from bodhi_asgi.hub.access import HubAccess
 from bodhi_asgi.hub.reference import parse
-from bodhi_asgi.hub.types import HubFile, HubReference, RemoteFile
+from bodhi_asgi.hub.types import MAIN, HubFile, HubReference, RemoteFile, RepoDetails, RepoSummary
 
 if TYPE_CHECKING:
+    from bodhi_asgi.hub.client import HubClient
     from bodhi_asgi.hub.fetch import FetchedFile, Progress
     from bodhi_asgi.hub.transport import HubTransport
 
@@ -22,16 +23,25 @@ class HubService:
         self.access = access
         self.cache = cache
         self._opened: HubTransport | None = None
+        self._client: HubClient | None = None
 
     async def aclose(self) -> None:
         """Close all connections."""
         if self._opened is not None:
             await self._opened.aclose()
-            self._opened = None
+            self._opened = self._client = None
 
     def parse(self, text: str, *, param: str = "model") -> HubReference:
         """What ``text`` names; addresses of the configured endpoint count as the hub's. Raises HubReferenceInvalid."""
         return parse(text, hosts=self.access.hosts, param=param)
+
+    async def search(self, words: str, *, limit: int = 20) -> tuple[RepoSummary, ...]:
+        """Repositories by words; see :meth:`bodhi_asgi.hub.client.HubClient.search`."""
+        return await self._listing().search(words, limit=limit)
+
+    async def details(self, repo: str, revision: str = MAIN) -> RepoDetails:
+        """The files of a repository; see :meth:`bodhi_asgi.hub.client.HubClient.details`."""
+        return await self._listing().details(repo, revision)
 
     async def describe(self, file: HubFile) -> RemoteFile:
         """What the hub says of a file; see :func:`bodhi_asgi.hub.fetch.describe` for what it raises."""
@@ -44,6 +54,13 @@ class HubService:
         from bodhi_asgi.hub.fetch import fetch
 
         return await fetch(self._transport(), file, self.cache, progress=progress)
+
+    def _listing(self) -> "HubClient":
+        from bodhi_asgi.hub.client import HubClient
+
+        if self._client is None:
+            self._client = HubClient(self._transport())
+        return self._client
 
     def _transport(self) -> "HubTransport":
         from bodhi_asgi.hub.transport import HubTransport
