@@ -28,11 +28,11 @@ from bodhi_asgi.hub.service import HubService
 from bodhi_asgi.inference.reading import ReadingService
 from bodhi_asgi.inference.service import InferenceService
 from bodhi_asgi.metrics.meters import Meters
+from bodhi_asgi.models.capabilities import capabilities_of
 from bodhi_asgi.models.engines import EngineService
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.schema import BodhiServerConfig
 from bodhi_asgi.shelf.places import places
-from bodhi_asgi.shelf.scan import Scanner
 from bodhi_asgi.shelf.service import ShelfService
 from bodhi_asgi.tokens.service import TokenService
 from bodhi_asgi.wire.limits import RequestLimits
@@ -118,10 +118,13 @@ async def open_services(
     hub = HubService(access=HubAccess.of(config.hub), cache=config.hub.cache_dir)
     stack.push_async_callback(hub.aclose)
     shelf = ShelfService(
-        scanner=Scanner(places(config.hub.cache_dir, config.shelf.folders), clock),
+        places(config.hub.cache_dir, config.shelf.folders),
+        database=database,
+        audit=audit,
         events=events,
         clock=clock,
         watch_s=config.shelf.watch_s,
+        capable=lambda facts, projector: capabilities_of(facts, projector).names,
     )
     stack.push_async_callback(shelf.aclose)
     shelf.start()

@@ -78,3 +78,10 @@ class ModelFilesChanged(Event):
     added: int
     changed: int
     removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFilesDescribed(Event):
+    """The headers of so many model files were read, and what they tell can be asked for."""
+
+    count: int

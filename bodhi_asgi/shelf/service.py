@@ -1,54 +1,169 @@
-"""The verbs on the model files of this machine."""
+"""The verbs on the model files of this machine: list them, and have their headers read anew."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+from bodhi_asgi.audit.service import AuditService, check_page
+from bodhi_asgi.caller import Caller, Scope
 from bodhi_asgi.clock import Clock
+from bodhi_asgi.db.database import Database
+from bodhi_asgi.errors import Invalid
 from bodhi_asgi.events.bus import EventBus
-from bodhi_asgi.events.types import ModelFilesChanged
-from bodhi_asgi.shelf.scan import Scanner
-from bodhi_asgi.shelf.types import MAIN, LocalFile, Look
-from bodhi_asgi.shelf.watch import Watch
+from bodhi_asgi.shelf import store
+from bodhi_asgi.shelf.errors import ModelFileNotFound, ModelFileUnreadable
+from bodhi_asgi.shelf.facts import Capable
+from bodhi_asgi.shelf.queries import Queries
+from bodhi_asgi.shelf.shelf import Shelf
+from bodhi_asgi.shelf.types import MAIN, FileQuery, LocalFile, Place, ShelvedFile
+from bodhi_asgi.types import INT64_MAX, Page
+
+MAX_SEARCH: Final = 256
+SORTS: Final = ("repo", "filename", "snapshot", "size")
 
 
 class ShelfService:
     """What lies in the Hugging Face cache and in plain folders, looked at again every ``watch_s`` seconds."""
 
-    def __init__(self, *, scanner: Scanner, events: EventBus, clock: Clock, watch_s: float) -> None:
-        self._events = events
-        self._watch = Watch(scanner, clock=clock, every_s=watch_s, changed=self._changed)
+    def __init__(
+        self,
+        places: Sequence[Place],
+        *,
+        database: Database,
+        audit: AuditService,
+        events: EventBus,
+        clock: Clock,
+        watch_s: float,
+        capable: Capable,
+    ) -> None:
+        self._database = database
+        self._audit = audit
+        self._pages: Queries[Page[ShelvedFile]] = Queries(clock)
+        self._shelf = Shelf(
+            places,
+            database=database,
+            events=events,
+            clock=clock,
+            watch_s=watch_s,
+            capable=capable,
+            changed=self._pages.invalidate,
+        )
 
     def start(self) -> None:
         """Begin to look; who asks before the first look is over waits for it."""
-        self._watch.start()
+        self._shelf.start()
 
     async def aclose(self) -> None:
         """Look no more. Idempotent."""
-        await self._watch.aclose()
+        await self._shelf.aclose()
 
     async def files(self) -> tuple[LocalFile, ...]:
-        """Every file as it was seen last, by repository, name and snapshot. For the house: no permission is asked."""
-        return (await self._watch.last()).files
+        """Every file as it was seen last, by repository, name and snapshot. For the house: no permission is asked.
+
+        The same tuple until something changes. A ``problem`` includes what a file's header told, once it is read.
+        """
+        return await self._shelf.files()
 
     async def look(self) -> tuple[LocalFile, ...]:
         """Every file as it is now, when somebody has just put or removed one. For the house."""
-        return (await self._watch.look()).files
+        return await self._shelf.look()
 
     async def find(self, repo: str, filename: str, snapshot: str = MAIN) -> LocalFile | None:
         """The file of this name. For the house.
 
         ``main`` is the snapshot that the cache knows as such; where that has no such file, the last by its hash.
         """
-        named = [file for file in await self.files() if file.repo == repo and file.filename == filename]
-        if snapshot != MAIN:
-            return next((file for file in named if file.snapshot == snapshot), None)
-        return max(named, key=lambda file: (file.is_current, file.snapshot), default=None)
+        return chosen(await self.files(), repo, filename, snapshot)
 
-    async def _changed(self, before: Look, after: Look) -> None:
-        old = {(file.repo, file.filename, file.snapshot): file for file in before.files}
-        new = {(file.repo, file.filename, file.snapshot): file for file in after.files}
-        common = old.keys() & new.keys()
-        self._events.publish(
-            ModelFilesChanged(
-                added=len(new) - len(common),
-                changed=sum(old[key] != new[key] for key in common),
-                removed=len(old) - len(common),
-            )
+    async def known(self, files: Iterable[LocalFile]) -> Mapping[LocalFile, ShelvedFile]:
+        """What is known of these files, of those in the table. For the house."""
+        keys = {self._shelf.key(file): file for file in files}
+        async with self._database.reading() as tx:
+            found = await store.by_keys(tx, keys)
+        return {keys[key]: shelved for key, shelved in found.items()}
+
+    async def list(self, caller: Caller, query: FileQuery | None = None) -> Page[ShelvedFile]:
+        """One page of the files of the models that the caller may list. Needs ``models:read``.
+
+        Raises Invalid naming the field.
+        """
+        caller.require(Scope.MODELS_READ)
+        query = query or FileQuery()
+        check(query)
+        await self._shelf.files()
+        grants = caller.grants
+
+        async def ask() -> Page[ShelvedFile]:
+            async with self._database.reading() as tx:
+                files, total = await store.page(tx, self._shelf.id, grants, query)
+            return Page(tuple(files), total, query.page, query.page_size)
+
+        return await self._pages.answer((grants, query), ask)
+
+    async def refresh(self, caller: Caller) -> None:
+        """Look now, and have every header read anew in the background. Needs ``models:write``."""
+        await self._require(caller, Scope.MODELS_WRITE, "model_files.refresh")
+        await self._shelf.look()
+        async with self._database.transaction() as tx:
+            await store.forget_facts(tx, self._shelf.id)
+            await self._audit.record(tx, caller, "model_files.refresh")
+        self._pages.invalidate()
+        self._shelf.reader.wake()
+
+    async def refresh_file(self, caller: Caller, repo: str, filename: str, snapshot: str = MAIN) -> ShelvedFile:
+        """Read one file's header now. Needs ``models:write``. Raises ModelFileNotFound and ModelFileUnreadable."""
+        await self._require(caller, Scope.MODELS_WRITE, "model_files.refresh")
+        file = chosen(await self._shelf.look(), repo, filename, snapshot)
+        if file is None:
+            raise not_found(repo, filename)
+        key = self._shelf.key(file)
+        told = await self._shelf.reader.describe(key, file)
+        async with self._database.reading() as tx:
+            shelved = await store.get(tx, key)
+        if shelved is None:
+            raise not_found(repo, filename)
+        if told.problem:
+            raise ModelFileUnreadable(f"'{filename[:200]}' is no model that can be used: {told.problem}")
+        return shelved
+
+    async def queue_status(self, caller: Caller) -> Literal["idle", "processing"]:
+        """Whether headers are still to be read. Needs ``models:read``."""
+        caller.require(Scope.MODELS_READ)
+        async with self._database.reading() as tx:
+            return "processing" if await store.has_unread(tx, self._shelf.id) else "idle"
+
+    async def _require(self, caller: Caller, scope: Scope, action: str) -> None:
+        if scope not in caller.scopes:
+            await self._audit.refused(caller, action)
+        caller.require(scope)
+
+
+def chosen(files: Iterable[LocalFile], repo: str, filename: str, snapshot: str) -> LocalFile | None:
+    """Of several revisions of a file the one that is meant."""
+    named = [file for file in files if file.repo == repo and file.filename == filename]
+    if snapshot != MAIN:
+        return next((file for file in named if file.snapshot == snapshot), None)
+    return max(named, key=lambda file: (file.is_current, file.snapshot), default=None)
+
+
+def check(query: FileQuery) -> None:
+    """Raises Invalid naming the field."""
+    check_page(query.page, query.page_size)
+    if query.sort not in SORTS:
+        raise Invalid(f"'sort' is {query.sort[:40]!r}: one of {', '.join(SORTS)} is accepted", param="sort")
+    _check_text("search", query.search, str.isprintable)
+    _check_text("capability", query.capability, lambda text: not text or (text.isascii() and text.isalpha()))
+    for name, size in (("size_min", query.size_min), ("size_max", query.size_max)):
+        if size is not None and not 0 <= size <= INT64_MAX:
+            raise Invalid(f"'{name}' is {size}: bytes from 0 to {INT64_MAX} are accepted", param=name)
+
+
+def not_found(repo: str, filename: str) -> ModelFileNotFound:
+    """The refusal to speak of a file."""
+    return ModelFileNotFound(f"there is no model file '{filename[:200]}' of '{repo[:200]}' here", param="filename")
+
+
+def _check_text(name: str, text: str, is_fine: Callable[[str], bool]) -> None:
+    if len(text) > MAX_SEARCH or not is_fine(text):
+        raise Invalid(
+            f"'{name}' has {len(text)} characters: up to {MAX_SEARCH} that can be printed are accepted", param=name
         )

@@ -1,8 +1,12 @@
-"""A model file as it lies on this machine, and a look at all of them."""
+"""A model file as it lies on this machine, what is known of it, and a look at all of them."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
+
+from bodhi_asgi.gguf.facts import GgufFacts
 
 MAIN: Final = "main"
 """The revision of a file that has no other: one in a plain folder."""
@@ -56,3 +60,64 @@ class Look:
 
     files: tuple[LocalFile, ...] = ()
     problems: tuple[str, ...] = ()
+
+
+class FileState(StrEnum):
+    """Whether a file's header has been read, and whether the file can be used."""
+
+    UNREAD = "unread"
+    READ = "read"
+    UNUSABLE = "unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a header told: facts and what the model can do, or in words why the file is no model."""
+
+    facts: GgufFacts | None = None
+    capabilities: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShelvedFile:
+    """A file with what is known of it. ``file.problem`` includes what its header told."""
+
+    key: str
+    file: LocalFile
+    state: FileState
+    facts: GgufFacts | None
+    capabilities: tuple[str, ...]
+    found_at: datetime
+    last_used_at: datetime | None
+
+    @property
+    def last_wanted_at(self) -> datetime:
+        """When it was last used, or if it never was, when it came."""
+        return self.last_used_at or self.found_at
+
+
+FileSort: TypeAlias = Literal["repo", "filename", "snapshot", "size"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileQuery:
+    """Which files, in which order. ``search`` is a part of the repository or name, sizes are in bytes, both included;
+    ``capability`` is one of a model's."""
+
+    page: int = 1
+    page_size: int = 30
+    sort: FileSort = "repo"
+    descending: bool = False
+    search: str = ""
+    size_min: int | None = None
+    size_max: int | None = None
+    capability: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a deletion removed: so many names, and the bytes that it freed; fewer where others share them."""
+
+    files: int
+    freed_bytes: int

@@ -27,7 +27,7 @@ RESTLESS_S: Final = 10.0
 
 
 class Watch:
-    """``changed`` is awaited with the look before and the look after, until it has returned once for that change."""
+    """``noticed`` is told the look before and the look after. ``keep`` is given a look until it says that it kept it."""
 
     def __init__(
         self,
@@ -35,16 +35,18 @@ class Watch:
         *,
         clock: Clock,
         every_s: float,
-        changed: Callable[[Look, Look], Awaitable[None]],
+        noticed: Callable[[Look, Look], None],
+        keep: Callable[[Look], Awaitable[bool]],
     ) -> None:
         self._scanner = scanner
         self._clock = clock
         self._every_s = every_s
-        self._changed = changed
+        self._noticed = noticed
+        self._keep = keep
         self._thread: ThreadPoolExecutor | None = None
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
-        self._told = Look()
+        self._kept: Look | None = None
         self._last: Look | None = None
         self._looked_s = 0.0
         self._restless_until_s = 0.0
@@ -73,15 +75,18 @@ class Watch:
         """Look now."""
         async with self._lock:
             self._looked_s = self._clock.monotonic()
-            look = await self._in_thread(self._scanner.look)
-            if self._last is None or look.problems != self._last.problems:
-                for problem in look.problems:
+            seen = await self._in_thread(self._scanner.look)
+            before = self._last or Look()
+            if seen.problems != before.problems:
+                for problem in seen.problems:
                     log.warning("a folder of models cannot be looked through", extra={"problem": problem})
-            self._last = look
-            if look.files != self._told.files:
+            # Nothing new is the very same, by which others know what they made of it.
+            look = self._last = seen if self._last is None or seen != before else self._last
+            if look.files != before.files:
                 self._restless_until_s = self._looked_s + RESTLESS_S
-                await self._changed(self._told, look)
-                self._told = look
+                self._noticed(before, look)
+            if self._kept is not look and await self._keep(look):
+                self._kept = look
             return look
 
     async def _run(self) -> None:
@@ -91,11 +96,12 @@ class Watch:
                     await self.look()
             except Exception:
                 log.exception("looking for model files failed; it is tried again")
+                await asyncio.sleep(AGAIN_S)
             await asyncio.sleep(self._every_s)
 
     async def _is_worth_it(self) -> bool:
         now_s = self._clock.monotonic()
-        is_due = self._last is None or self._last.files != self._told.files or now_s - self._looked_s >= AGAIN_S
+        is_due = self._last is None or self._kept is not self._last or now_s - self._looked_s >= AGAIN_S
         return is_due or now_s < self._restless_until_s or not await self._in_thread(self._scanner.is_still)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
