@@ -89,7 +89,7 @@ class ShelfService:
         caller.require(Scope.MODELS_READ)
         query = query or FileQuery()
         check(query)
-        await self._shelf.files()
+        await self._shelf.kept()
         grants = caller.grants
 
         async def ask() -> Page[ShelvedFile]:

@@ -63,6 +63,10 @@ class Shelf:
         """Every file as it is now."""
         return self._merged(await self._watch.look())
 
+    async def kept(self) -> None:
+        """Wait until the table says what was seen last, or cannot be reached."""
+        await self._watch.kept()
+
     def key(self, file: LocalFile) -> str:
         """What the table knows a file by."""
         return store.key_of(self.id, file)

@@ -27,7 +27,7 @@ RESTLESS_S: Final = 10.0
 
 
 class Watch:
-    """``noticed`` is told the look before and the look after. ``keep`` is given a look until it says that it kept it."""
+    """``noticed`` is told the looks before and after a change; ``keep`` is given a look until it has kept it."""
 
     def __init__(
         self,
@@ -70,6 +70,14 @@ class Watch:
     async def last(self) -> Look:
         """What was seen last; the first look is waited for."""
         return self._last if self._last is not None else await self.look()
+
+    async def kept(self) -> None:
+        """Wait until what was seen last is kept, or cannot be."""
+        if self._last is None:
+            await self.look()
+        elif self._kept is not self._last:
+            async with self._lock:
+                return
 
     async def look(self) -> Look:
         """Look now."""

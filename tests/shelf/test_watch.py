@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bodhi_asgi.clock import SystemClock
+from bodhi_asgi.db.database import Database
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import ModelFilesChanged
-from bodhi_asgi.shelf.places import places
-from bodhi_asgi.shelf.scan import Scanner
 from bodhi_asgi.shelf.service import ShelfService
 from tests.shelf.hub_cache import NEW, OLD, HubCache
+from tests.shelf.shelves import database_at, shelf_of
 
 REPO = "owner/Model-GGUF"
 
@@ -29,12 +28,15 @@ def events() -> EventBus:
 
 
 @pytest.fixture
-async def shelf(cache: HubCache, events: EventBus) -> AsyncIterator[ShelfService]:
-    clock = SystemClock()
-    shelf = ShelfService(scanner=Scanner(places(cache.path, []), clock), events=events, clock=clock, watch_s=0.1)
-    shelf.start()
-    yield shelf
-    await shelf.aclose()
+async def database() -> AsyncIterator[Database]:
+    async with database_at("sqlite://") as database:
+        yield database
+
+
+@pytest.fixture
+async def shelf(cache: HubCache, events: EventBus, database: Database) -> AsyncIterator[ShelfService]:
+    async with shelf_of(cache.path, database, events=events) as shelf:
+        yield shelf
 
 
 async def test_a_file_added_by_hand_is_listed_within_seconds(
@@ -94,13 +96,12 @@ async def test_a_file_is_found_by_name_in_the_snapshot_that_is_meant(cache: HubC
     assert await snapshot("../a.gguf") is None
 
 
-async def test_the_thread_and_the_task_end_with_the_watch(cache: HubCache, events: EventBus) -> None:
-    clock = SystemClock()
-    shelf = ShelfService(scanner=Scanner(places(cache.path, []), clock), events=events, clock=clock, watch_s=60)
-    shelf.start()
-    await shelf.files()
-    assert any(thread.name.startswith("bodhi-shelf") for thread in threading.enumerate())
-    await shelf.aclose()
-    await shelf.aclose()
+async def test_the_thread_and_the_task_end_with_the_watch(
+    cache: HubCache, events: EventBus, database: Database
+) -> None:
+    async with shelf_of(cache.path, database, watch_s=60) as shelf:
+        await shelf.files()
+        assert any(thread.name.startswith("bodhi-shelf") for thread in threading.enumerate())
+        await shelf.aclose()
     assert not any(thread.name.startswith("bodhi-shelf") for thread in threading.enumerate())
     assert not any(task.get_name().startswith("bodhi-shelf") for task in asyncio.all_tasks())
