@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 from bodhi_asgi.gguf.file_types import label_of, packing_of
 from bodhi_asgi.gguf.memory import WITHOUT_CACHE, vocabulary_size, weight_bytes
-from bodhi_asgi.gguf.types import GgufHeader, Value
+from bodhi_asgi.gguf.types import GgufHeader, Value, printable
 
 GgufKind: TypeAlias = Literal["model", "projector", "adapter", "other"]
 Pooling: TypeAlias = Literal["", "mean", "cls", "last", "rank"]
@@ -21,6 +21,8 @@ GAP_MARKS: Final = (("fim_pre", "prefix"), ("fim_suf", "suffix"), ("fim_mid", "m
 """Marks around a gap to be filled in, by the names their tokens have and had."""
 
 TEMPLATE: Final = "tokenizer.chat_template"
+MAX_LINE: Final = 256
+MOST: Final = 2**63 - 1
 BILLION: Final = 1_000_000_000
 MILLION: Final = 1_000_000
 THOUSAND: Final = 1000
@@ -29,6 +31,8 @@ THOUSAND: Final = 1000
 @dataclass(frozen=True, slots=True)
 class GgufFacts:
     """A model as its headers describe it; numbers are 0 and texts empty where they say nothing.
+
+    All but the templates are printable lines, and all numbers fit a database.
 
     ``parameters`` are counted from the tensors of all ``parts``, ``bits_per_weight`` is what they take in the file.
     ``quantisation`` is the name of the mix (``Q4_K_M``), ``packing`` the type of most weights (``Q4_K``). Of ``heads``
@@ -74,22 +78,30 @@ def facts_of(header: GgufHeader, *others: GgufHeader) -> GgufFacts:
     """
     tensors = [tensor for one in (header, *others) for tensor in one.tensors]
     parameters = sum(tensor.elements for tensor in tensors)
+    known = sum(tensor.elements for tensor in tensors if tensor.size_bytes is not None)
     size = sum(map(weight_bytes, (header, *others)))
-    kind, number = _kind(header), header.number
+    kind = _kind(header)
+
+    def number(key: str, default: int = 0) -> int:
+        return min(header.number(key, default), MOST)
+
+    def line(*keys: str) -> str:
+        return next((printable(text, MAX_LINE).strip() for key in keys if (text := header.text(key))), "")
+
     # A projector keeps its numbers under the name of the sense it serves.
     sense = "vision." if kind == "projector" and "clip.vision.block_count" in header.metadata else ""
     heads = number(f"{sense}attention.head_count")
     return GgufFacts(
         kind=kind,
-        architecture=header.architecture,
-        name=header.text("general.name") or header.text("general.basename"),
-        size_label=header.text("general.size_label"),
-        licence=header.text("general.license") or header.text("general.license.name"),
-        parameters=parameters,
+        architecture=line("general.architecture"),
+        name=line("general.name", "general.basename"),
+        size_label=line("general.size_label"),
+        licence=line("general.license", "general.license.name"),
+        parameters=min(parameters, MOST),
         quantisation=label_of(header.metadata.get("general.file_type"), tensors),
         packing=packing_of(tensors),
-        weight_bytes=size,
-        bits_per_weight=8 * size / parameters if parameters else 0.0,
+        weight_bytes=min(size, MOST),
+        bits_per_weight=8 * size / known if known else 0.0,
         context_length=number("context_length"),
         embedding_length=number(f"{sense}embedding_length"),
         layers=number(f"{sense}block_count"),
@@ -98,7 +110,7 @@ def facts_of(header: GgufHeader, *others: GgufHeader) -> GgufFacts:
         experts=number("expert_count"),
         experts_used=number("expert_used_count"),
         vocabulary=vocabulary_size(header),
-        tokenizer=header.text("tokenizer.ggml.model"),
+        tokenizer=line("tokenizer.ggml.model"),
         pooling=_pooling(header, {tensor.name for tensor in tensors}),
         is_causal=header.architecture not in WITHOUT_CACHE
         and header.metadata.get(f"{header.architecture}.attention.causal") is not False,

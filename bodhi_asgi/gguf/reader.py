@@ -4,6 +4,7 @@ Text arrays (a vocabulary has hundreds of thousands) are walked over and not kep
 the memory and the time that a header takes are bounded by the limits here and not by the file.
 """
 
+import stat
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,6 +56,9 @@ class MoreNeeded:
 
 def read_header(path: Path) -> GgufHeader:
     """The header of a model file. Blocking. Raises GgufInvalid, and OSError where the file cannot be read."""
+    # Whoever opens a pipe waits for another to write.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise GgufInvalid("it is no regular file")
     with path.open("rb", buffering=0) as file:
         size = file.seek(0, 2)
         if not size:

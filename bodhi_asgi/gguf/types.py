@@ -16,10 +16,22 @@ DEFAULT_ALIGNMENT: Final = 32
 """Of tensors in the file, in bytes, where the header names none."""
 
 
+MOST_SHOWN: Final = 512
+"""Characters of a message, which may quote what a file says."""
+
+
 class GgufInvalid(Invalid):
     """The file is no GGUF model, or one that contradicts itself; the message says where."""
 
     code = "model_file_invalid"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, MOST_SHOWN))
+
+
+def printable(text: str, most: int) -> str:
+    """A file's words as one line for a terminal, a log or a database, where nothing may move a cursor."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:most])
 
 
 @dataclass(frozen=True, slots=True)

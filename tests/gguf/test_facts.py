@@ -1,5 +1,6 @@
 """What is told of a model is what the gguf package reads of the files that it writes."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -328,3 +329,24 @@ def test_counts_below_nothing_are_as_if_they_were_not_there() -> None:
     header = parse_header(header_bytes(pairs))
     assert (header.number("block_count", 9), header.number("heads")) == (9, 3)
     assert header.text("llama.block_count") == ""
+
+
+def test_what_a_file_says_of_itself_moves_no_cursor_and_floods_no_log() -> None:
+    hostile = "\x1b[2J\0\n\u202e" + "x" * 60_000
+    told = facts({"general.architecture": Pair(TEXT, hostile), "general.name": Pair(TEXT, f"  {hostile}")})
+    assert told.architecture == "\ufffd[2J" + "\ufffd" * 3 + "x" * 249
+    assert told.name.isprintable()
+    huge = {f"{hostile}.block_count": Pair(10, 2**64 - 1), "general.architecture": Pair(TEXT, hostile)}
+    assert facts(huge).layers == 2**63 - 1
+    with pytest.raises(GgufInvalid) as refused:
+        check(parse_header(header_bytes(huge, [Placed("t", (1,), 0, 0)]) + bytes(4)), 10**6)
+    assert len(refused.value.message) == 512
+    assert refused.value.message.isprintable()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in the file system are POSIX's")
+def test_a_pipe_and_a_folder_are_no_models(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    for path in (tmp_path / "pipe.gguf", tmp_path):
+        with pytest.raises(GgufInvalid, match="no regular file"):
+            read_header(path)
