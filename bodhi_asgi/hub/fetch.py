@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from bodhi_asgi.hub.bench import Bench
 from bodhi_asgi.hub.errors import HubAnswerInvalid, HubFileCorrupt, HubUnreachable
@@ -101,7 +101,7 @@ def _described(file: HubFile, answer: Answer) -> RemoteFile:
     response = answer.response
     is_elsewhere = response.has_redirect_location
     if not is_elsewhere and response.status_code != 200:
-        _refuse(answer, file)
+        refuse(answer, file)
     told = {**({} if is_elsewhere else response.headers), **answer.told}
     commit = told.get("x-repo-commit", "")
     etag = _plain(told.get("x-linked-etag") or told.get("etag", ""))
@@ -239,7 +239,7 @@ class Receiver:
             # What the hub's signature opens is closed after a while; the hub makes a new one.
             raise Passing(HubUnreachable(f"where the hub keeps its files answered with {response.status_code}"))
         else:
-            _refuse(answer, self._remote.file)
+            refuse(answer, self._remote.file)
 
     async def _take(self, pieces: AsyncIterator[bytes], missing: int) -> None:
         clock = asyncio.get_running_loop().time
@@ -290,7 +290,8 @@ class Receiver:
             self._timer = None
 
 
-def _refuse(answer: Answer, file: HubFile) -> None:
+def refuse(answer: Answer, file: HubFile) -> NoReturn:
+    """Raise what the hub's refusal means, as Passing when it may be another one the next time."""
     error = refusal(answer.response.status_code, answer.response.headers, file.repo, file)
     if answer.response.status_code in PASSING_STATUSES:
         raise Passing(error)

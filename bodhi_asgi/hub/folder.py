@@ -95,8 +95,18 @@ class RepoFolder:
                 if error.errno not in NO_LINKS:
                     raise
                 blob.replace(pointer)  # there are no links on this file system; huggingface_hub does the same
-        self._note_ref(remote)
+        self.note(remote.file.revision, remote.commit)
         return pointer
+
+    def note(self, revision: str, commit: str) -> None:
+        """Remember which commit a branch or tag stands for."""
+        if revision == commit:
+            return
+        ref = self.ref(revision)
+        self._make(ref.parent)
+        beside = ref.with_name(f".{secrets.token_hex(8)}.tmp")
+        beside.write_text(commit, "ascii")
+        beside.replace(ref)
 
     def has(self, remote: RemoteFile) -> bool:
         """Whether the whole file is here, as a blob or where links cannot be."""
@@ -117,15 +127,6 @@ class RepoFolder:
         if _size(pointer) != remote.size_bytes:
             return False
         return not pointer.is_symlink() or pointer.resolve().name == remote.etag
-
-    def _note_ref(self, remote: RemoteFile) -> None:
-        if remote.file.revision == remote.commit:
-            return
-        ref = self.ref(remote.file.revision)
-        self._make(ref.parent)
-        beside = ref.with_name(f".{secrets.token_hex(8)}.tmp")
-        beside.write_text(remote.commit, "ascii")
-        beside.replace(ref)
 
     def _make(self, folder: Path) -> None:
         if not folder.resolve().is_relative_to(self.cache.resolve()):

@@ -3,14 +3,17 @@
 It knows no callers: who may pull what is asked by those who call it. Everything heavy is imported when it is needed.
 """
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodhi_asgi.hub.access import HubAccess
+from bodhi_asgi.hub.folder import RepoFolder
 from bodhi_asgi.hub.reference import parse
 from bodhi_asgi.hub.types import MAIN, HubFile, HubReference, RemoteFile, RepoDetails, RepoSummary
 
 if TYPE_CHECKING:
+    from bodhi_asgi.gguf.types import GgufHeader
     from bodhi_asgi.hub.client import HubClient
     from bodhi_asgi.hub.fetch import FetchedFile, Progress
     from bodhi_asgi.hub.transport import HubTransport
@@ -54,6 +57,25 @@ class HubService:
         from bodhi_asgi.hub.fetch import fetch
 
         return await fetch(self._transport(), file, self.cache, progress=progress)
+
+    async def read(self, file: HubFile, begin: int, end: int) -> bytes:
+        """The bytes of a file from ``begin`` up to, and without, ``end``, before it is fetched.
+
+        Raises what :meth:`describe` does.
+        """
+        from bodhi_asgi.hub.peek import read
+
+        return await read(self._transport(), file, begin, end)
+
+    async def peek(self, file: HubFile) -> "tuple[RemoteFile, GgufHeader]":
+        """What the hub says of a GGUF file, and its header. Raises what :meth:`describe` does, and GgufInvalid."""
+        from bodhi_asgi.hub.peek import peek
+
+        return await peek(self._transport(), file)
+
+    async def note(self, repo: str, revision: str, commit: str) -> None:
+        """Remember that ``revision`` is at ``commit``, once what was wanted of that commit is in the cache."""
+        await asyncio.to_thread(RepoFolder(self.cache, repo).note, revision, commit)
 
     def _listing(self) -> "HubClient":
         from bodhi_asgi.hub.client import HubClient
