@@ -233,7 +233,7 @@ class Bodhi:
         request: Mapping[str, Any] | ChatCompletionRequest,
         stream: bool | None,
     ) -> ChatCompletion | ChatCompletionStream:
-        call = decode(_with_stream(request, stream), services.limits)
+        call = await services.desk.decode(lambda body: decode(body, services.limits), _with_stream(request, stream))
         request_id = new_id()
         created = int(services.clock.now().timestamp())
         if call.stream:
@@ -258,7 +258,9 @@ class Bodhi:
         request: Mapping[str, Any] | CompletionRequest,
         stream: bool | None,
     ) -> Completion | CompletionStream:
-        call = decode_completion(_with_stream(request, stream), services.limits)
+        call = await services.desk.decode(
+            lambda body: decode_completion(body, services.limits), _with_stream(request, stream)
+        )
         request_id, created = new_id(), int(services.clock.now().timestamp())
         if call.stream:
             answer = await services.inference.stream(caller, *call.requests)

@@ -4,6 +4,7 @@ Chat is not among them, because its doors differ: one yields chunks, the other f
 """
 
 import asyncio
+from functools import partial
 
 from bodhi_asgi.caller import Caller
 from bodhi_asgi.formats.openai_chat.decode import decode as decode_chat
@@ -14,10 +15,9 @@ from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingList, Embedding
 from bodhi_asgi.formats.rerank.decode import decode as decode_rerank
 from bodhi_asgi.formats.rerank.encode import encode as encode_rerank
 from bodhi_asgi.formats.rerank.schema import RankedList, RerankBody
-from bodhi_asgi.formats.tokenization.decode import decode_count, decode_detokenize, decode_tokenize
+from bodhi_asgi.formats.tokenization.decode import Conversation, decode_count, decode_detokenize, decode_tokenize
 from bodhi_asgi.formats.tokenization.encode import encode_count, encode_tokens
 from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, TokenCount, TokenizeBody, TokenList
-from bodhi_asgi.messages.conversation import Prompt
 from bodhi_asgi.messages.reading import TokenizeRequest
 from bodhi_asgi.services import Services
 from bodhi_asgi.types import JSONObject
@@ -25,7 +25,7 @@ from bodhi_asgi.types import JSONObject
 
 async def embeddings(services: Services, caller: Caller, body: JSONObject | EmbeddingsRequest) -> EmbeddingList:
     """Vectors of texts."""
-    call = decode_embeddings(body, services.limits)
+    call = await services.desk.decode(lambda given: decode_embeddings(given, services.limits), body)
     found = await services.reading.embed(caller, call.request)
     # They may be millions of numbers.
     return await asyncio.to_thread(
@@ -35,33 +35,35 @@ async def embeddings(services: Services, caller: Caller, body: JSONObject | Embe
 
 async def ranked(services: Services, caller: Caller, body: JSONObject | RerankBody) -> RankedList:
     """Documents in the order of their worth to a query."""
-    call = decode_rerank(body, services.limits)
+    call = await services.desk.decode(lambda given: decode_rerank(given, services.limits), body)
     return encode_rerank(await services.reading.rerank(caller, call.request), call)
 
 
 async def tokens(services: Services, caller: Caller, body: JSONObject | TokenizeBody) -> TokenList:
     """The tokens of a prompt."""
-    request = decode_tokenize(body, lambda chat: _conversation(services, chat))
+    request = await services.desk.decode(partial(decode_tokenize, conversation=_conversations(services)), body)
     return encode_tokens(await services.reading.tokenize(caller, request), request)
 
 
 async def token_count(services: Services, caller: Caller, body: JSONObject | TokenizeBody) -> TokenCount:
     """How many tokens a prompt has."""
-    request = decode_count(body, lambda chat: _conversation(services, chat))
+    request = await services.desk.decode(partial(decode_count, conversation=_conversations(services)), body)
     return encode_count(await services.reading.tokenize(caller, request))
 
 
 async def text_of_tokens(services: Services, caller: Caller, body: JSONObject | DetokenizeBody) -> PromptText:
     """The text of tokens."""
-    return PromptText(prompt=await services.reading.detokenize(caller, decode_detokenize(body)))
+    request = await services.desk.decode(decode_detokenize, body)
+    return PromptText(prompt=await services.reading.detokenize(caller, request))
 
 
 async def rendered(services: Services, caller: Caller, body: JSONObject | ChatCompletionRequest) -> PromptText:
     """A conversation, in a body of the chat dialect, as the model's template writes it."""
-    chat = decode_chat(body, services.limits).request
+    call = await services.desk.decode(lambda given: decode_chat(given, services.limits), body)
+    chat = call.request
     request = TokenizeRequest(chat.model, chat.prompt, "text")
     return PromptText(prompt=await services.reading.render(caller, request))
 
 
-def _conversation(services: Services, body: JSONObject) -> Prompt:
-    return decode_chat(body, services.limits).request.prompt
+def _conversations(services: Services) -> Conversation:
+    return lambda body: decode_chat(body, services.limits).request.prompt

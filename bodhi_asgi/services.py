@@ -35,6 +35,7 @@ from bodhi_asgi.settings.schema import BodhiServerConfig
 from bodhi_asgi.shelf.places import places
 from bodhi_asgi.shelf.service import ShelfService
 from bodhi_asgi.tokens.service import TokenService
+from bodhi_asgi.wire.desk import Desk
 from bodhi_asgi.wire.limits import RequestLimits
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Services:
     inference: InferenceService
     reading: ReadingService
     limits: RequestLimits
+    desk: Desk
 
 
 def prepare_data_dir(path: Path) -> None:
@@ -138,6 +140,8 @@ async def open_services(
         deadline_s=config.engine.request_timeout_s,
     )
     reading = ReadingService(models=models, engines=engines, meters=meters, deadline_s=config.engine.request_timeout_s)
+    desk = Desk()
+    stack.push_async_callback(desk.close)
     limits = RequestLimits(**{field.name: getattr(config.limits, field.name) for field in fields(RequestLimits)})
     return Services(
         config=config,
@@ -156,6 +160,7 @@ async def open_services(
         inference=inference,
         reading=reading,
         limits=limits,
+        desk=desk,
     )
 
 

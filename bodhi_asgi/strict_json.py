@@ -1,7 +1,8 @@
 """A JSON object from untrusted bytes, or one clear refusal.
 
 RFC 8259 leaves several things to the reader that have been used against readers: duplicate keys, numbers beyond any
-type, lone surrogates, depth. Here each of them is an error that says what and where; nothing is repaired or guessed.
+type, lone surrogates, depth, number. Here each of them is an error that says what and where; nothing is repaired or
+guessed.
 
 Two readers share the work. ``orjson`` reads what is plainly in order, a counted proof says whether it is; what is not
 proven goes to the standard library's reader with our own checks, which decides and finds the words.
@@ -19,6 +20,15 @@ from bodhi_asgi.types import INT64_MAX, JSON, JSONObject
 
 MAX_DEPTH: Final = 64
 MAX_DIGITS: Final = 20
+MAX_VALUES: Final = 200_000
+"""Of a body: the tokens of a whole context are 131,072 numbers."""
+
+MAX_KEYS: Final = 50_000
+"""Of all objects in a body together; a conversation of 2,048 turns has ten of them a turn, with calls in each."""
+
+MAX_CONTAINERS: Final = 50_000
+"""Objects and lists. Making one takes ten times as long as making a number."""
+
 SEARCHED_CHARS: Final = 100_000
 """How far into a body the place of a fault is looked for, because looking takes longer than reading."""
 
@@ -41,13 +51,40 @@ def load_object(body: bytes, *, max_depth: int = MAX_DEPTH) -> JSONObject:
     """The object in ``body``: UTF-8 without a byte order mark, finite numbers, integers of 64 bits, unique keys.
 
     Raises :class:`JSONInvalid`, with ``param`` the path of the fault where it has one. The size of ``body`` is limited
-    by whoever read it.
+    by whoever read it; how many values it has is limited here, before any of them is made.
     """
-    value = _plain(body, max_depth)
+    bare = _bare(body)
+    _refuse_too_many(bare)
+    value = _plain(body, bare, max_depth)
     return _doubted(body, max_depth) if value is None else value
 
 
-def _plain(body: bytes, max_depth: int) -> JSONObject | None:
+def too_many(what: str, most: int) -> JSONInvalid:
+    """The refusal of a body that has more than ``most`` of something."""
+    return JSONInvalid(f"the body has more than {most} {what}; send what it holds in several requests")
+
+
+def _bare(body: bytes) -> bytes:
+    """What stands outside of strings in a valid text, with all digits as zeros."""
+    # Without its escapes every quote in a valid text begins or ends a string.
+    quoted = body.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in body else body
+    if quoted.count(b'"') > 2 * (MAX_VALUES + MAX_KEYS):
+        raise too_many("strings", MAX_VALUES + MAX_KEYS)
+    return b"".join(quoted.split(b'"')[::2]).translate(_SHAPES)
+
+
+def _refuse_too_many(bare: bytes) -> None:
+    containers = bare.count(b"[") + bare.count(b"{")
+    for what, count, most in (
+        ("keys", bare.count(b":"), MAX_KEYS),
+        ("lists and objects", containers, MAX_CONTAINERS),
+        ("values", bare.count(b",") + containers, MAX_VALUES),
+    ):
+        if count > most:
+            raise too_many(what, most)
+
+
+def _plain(body: bytes, bare: bytes, max_depth: int) -> JSONObject | None:
     """The object, when it is proven to be in order; None says nothing."""
     try:
         value = orjson.loads(body)
@@ -55,9 +92,6 @@ def _plain(body: bytes, max_depth: int) -> JSONObject | None:
         return None
     if not isinstance(value, dict):
         return None
-    # Without its escapes every quote in a valid text begins or ends a string; what is left stands outside of them.
-    quoted = body.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in body else body
-    bare = b"".join(quoted.split(b'"')[::2]).translate(_SHAPES)
     if _LONG_NUMBER in bare or b"0e" in bare or b"0E" in bare:
         return None
     brackets = bare.translate(_BRACKETS, _NO_BRACKETS)

@@ -1,10 +1,9 @@
 """One row of the route table, and what a handler is given."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -15,11 +14,10 @@ from bodhi_asgi.errors import Kind
 from bodhi_asgi.http.stream import EventStream
 from bodhi_asgi.server import BodhiServer
 from bodhi_asgi.services import Services
-from bodhi_asgi.strict_json import load_object
 from bodhi_asgi.types import JSONObject
+from bodhi_asgi.wire.limits import RequestLimits
 
-LONG_BODY_BYTES: Final = 64 * 1024
-"""What is read in less than a millisecond, however it is made."""
+T = TypeVar("T")
 
 
 class Access(StrEnum):
@@ -59,9 +57,11 @@ class Call:
 
     async def json(self) -> JSONObject:
         """The body as a strict JSON object; a long one is read beside the event loop. Raises JSONInvalid."""
-        if len(self.body) <= LONG_BODY_BYTES:
-            return load_object(self.body)
-        return await asyncio.to_thread(load_object, self.body)
+        return await self.services.desk.load(self.body)
+
+    async def asked(self, decode: Callable[[JSONObject, RequestLimits], T]) -> T:
+        """The body as ``decode`` reads it within the limits. Raises JSONInvalid, and what it raises."""
+        return await self.services.desk.decode(lambda body: decode(body, self.services.limits), await self.json())
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Response | EventStream]]

@@ -3,8 +3,9 @@
 A class and not a generator, because closing a generator that was never iterated runs none of its clean-up.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Self
+from typing import Final, Self
 
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.errors import BodhiError
@@ -12,6 +13,9 @@ from bodhi_asgi.inference.choices import Choices
 from bodhi_asgi.inference.speech import SpeechReader
 from bodhi_asgi.messages.answers import Delta
 from bodhi_asgi.metrics.meters import Meters
+
+LONG_CHARS: Final = 16 * 1024
+"""Of a call that a model has not ended: with its end, all of that may have to be translated."""
 
 
 class AnswerStream(AsyncIterator[Delta]):
@@ -57,7 +61,10 @@ class AnswerStream(AsyncIterator[Delta]):
             await self.aclose()
         if delta.index not in self._readers:
             self._readers[delta.index] = self._new_reader()
-        return self._readers[delta.index].read(delta)
+        reader = self._readers[delta.index]
+        if reader.held > LONG_CHARS:
+            return await asyncio.to_thread(reader.read, delta)
+        return reader.read(delta)
 
     async def aclose(self) -> None:
         """End the work in the engine if it is still going. Idempotent."""

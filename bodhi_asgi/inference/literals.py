@@ -6,6 +6,7 @@ that takes text.
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Set
 from typing import Any, Final
 
@@ -17,6 +18,21 @@ KINDS: Final[Mapping[type, frozenset[str]]] = {
     int: frozenset({"integer", "number"}),
     float: frozenset({"number"}),
     type(None): frozenset({"null"}),
+}
+
+EVALUATED_CHARS: Final = 16 * 1024
+"""Of a literal that Python reads itself, which takes a millisecond for each thousand characters."""
+
+_TOKEN: Final = re.compile(r"""(['"])((?:(?!\1)[^\\\n]|\\.)*)\1|\b(?:True|False|None)\b|,(?=\s*[\]}])""", re.DOTALL)
+_WORDS: Final[Mapping[str, str]] = {"True": "true", "False": "false", "None": "null", ",": ""}
+_ESCAPE: Final = re.compile(r"""\\x([0-9a-fA-F]{2})|\\(.)|(")""", re.DOTALL)
+_ESCAPES: Final[Mapping[str, str]] = {
+    **{char: "\\" + char for char in '\\"bfnrtu'},
+    **{char: "\\" + char for char in "01234567NUx"},  # JSON has no such ones, and the whole is a string then
+    "'": "'",
+    "a": "\\u0007",
+    "v": "\\u000b",
+    "\n": "",
 }
 
 
@@ -51,13 +67,46 @@ def json_of_word(text: str, kinds: Set[str]) -> str:
 
 
 def json_of_python(text: str) -> str:
-    """A Python literal as JSON. What is neither Python nor JSON is a string."""
+    """A Python literal as JSON. What is neither Python nor JSON is a string.
+
+    A long one is read as far as it differs from JSON in the quotes of strings, in words and in commas at the end:
+    reading Python takes so long that others would wait for it. Any other long one is a string.
+    """
+    if len(text) > EVALUATED_CHARS:
+        return _json_of_long(text)
     try:
         value = ast.literal_eval(text)
         return _dumped(value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         _, is_json = _parsed(text)
         return text if is_json else _dumped(text)
+
+
+def _json_of_long(text: str) -> str:
+    if _parsed(text)[1]:
+        return text
+    try:
+        return _dumped(json.loads(_TOKEN.sub(_translated, text), strict=False))
+    except (ValueError, RecursionError):
+        return _dumped(text)
+
+
+def _translated(token: re.Match[str]) -> str:
+    inner = token[2]
+    if inner is None:
+        return _WORDS[token[0]]
+    if "\\" in inner or '"' in inner:
+        inner = _ESCAPE.sub(_escaped, inner)
+    return f'"{inner}"'
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code, char = found[1], found[2]
+    if code is not None:
+        return f"\\u00{code}"
+    if char is None:
+        return '\\"'
+    return _ESCAPES.get(char, "\\\\" + char)
 
 
 def _parsed(text: str) -> tuple[Any, bool]:

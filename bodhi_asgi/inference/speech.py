@@ -54,6 +54,11 @@ class SpeechReader:
         """Whether the model has called a tool."""
         return self._count > 0
 
+    @property
+    def held(self) -> int:
+        """How many characters of calls are kept, because what they mean is not told yet."""
+        return len(self._source.text)
+
     def read(self, delta: Delta) -> Delta:
         """The same delta with its raw text taken apart; the last one gets what was held back, and its reason."""
         if self._is_plain:

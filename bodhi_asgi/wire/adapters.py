@@ -19,7 +19,7 @@ class AdapterUse(WireModel):
     scale: Annotated[float, Field(ge=-16, le=16)] | None = None
 
 
-AdapterUses: TypeAlias = Annotated[list[AdapterUse], Field(max_length=16)]
+AdapterUses: TypeAlias = Annotated[list[AdapterUse], Field(max_length=16, fail_fast=True)]
 
 
 def adapters_of(wire: Sequence[AdapterUse] | None) -> tuple[AdapterChoice, ...] | None:

@@ -40,7 +40,7 @@ class GuidedOptions(WireModel):
     response_format: ResponseFormat | None = None
     guided_json: dict[str, Any] | str | None = None
     guided_regex: str | None = None
-    guided_choice: list[str] | None = None
+    guided_choice: Annotated[list[str], Field(fail_fast=True)] | None = None
     guided_grammar: Annotated[str | None, Field(description="A Lark grammar, as llguidance reads it.")] = None
     grammar: Annotated[str | None, Field(description="A grammar in the notation of llama.cpp (GBNF).")] = None
 

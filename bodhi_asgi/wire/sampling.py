@@ -44,7 +44,7 @@ NARROWING: Final[Mapping[str, float]] = MappingProxyType(
 class SamplingOptions(WireModel):
     """Options of a request that choose tokens and end answers."""
 
-    stop: StopString | list[StopString] | None = None
+    stop: StopString | Annotated[list[StopString], Field(fail_fast=True)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None = None
@@ -68,7 +68,7 @@ class SamplingOptions(WireModel):
     dry_base: Annotated[float, Field(ge=1, le=100)] | None = None
     dry_allowed_length: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     dry_penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None = None
-    dry_sequence_breakers: Annotated[list[SequenceBreaker], Field(max_length=16)] | None = None
+    dry_sequence_breakers: Annotated[list[SequenceBreaker], Field(max_length=16, fail_fast=True)] | None = None
     xtc_probability: Annotated[float, Field(ge=0, le=1)] | None = None
     xtc_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     top_n_sigma: Annotated[float, Field(ge=-1, le=100)] | None = None
@@ -76,7 +76,7 @@ class SamplingOptions(WireModel):
     dynatemp_exponent: Annotated[float, Field(ge=0, le=100)] | None = None
     min_tokens: Annotated[int, Field(ge=0, le=INT64_MAX), WHOLE] | None = None
     ignore_eos: bool | None = None
-    stop_token_ids: Annotated[list[TokenId], Field(max_length=64)] | None = None
+    stop_token_ids: Annotated[list[TokenId], Field(max_length=64, fail_fast=True)] | None = None
 
 
 def sampling_of(wire: SamplingOptions, limits: RequestLimits) -> Sampling:

@@ -50,7 +50,7 @@ class AllowedTools(WireModel):
     """Some of the tools: they may be used, or one of them has to be."""
 
     mode: Literal["auto", "required"]
-    tools: Annotated[list[NamedTool], Field(min_length=1, max_length=128)]
+    tools: Annotated[list[NamedTool], Field(min_length=1, max_length=128, fail_fast=True)]
 
 
 class AllowedChoice(WireModel):
@@ -63,10 +63,10 @@ class AllowedChoice(WireModel):
 class ToolOptions(WireModel):
     """What a request says of tools."""
 
-    tools: list[ToolShape] | None = None
+    tools: Annotated[list[ToolShape], Field(fail_fast=True)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | AllowedChoice | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[FunctionShape] | None = None
+    functions: Annotated[list[FunctionShape], Field(fail_fast=True)] | None = None
     function_call: Literal["none", "auto"] | NamedFunction | None = None
 
 

@@ -1,6 +1,7 @@
 """What embeddings, rerank and tokens do at every door, with a runner whose numbers are counted words."""
 
 import array
+import asyncio
 import base64
 import math
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from bodhi_asgi.engine.runners.echo import WIDTH
+from bodhi_asgi.strict_json import MAX_VALUES
 from tests.behaviour.doors import Door
 
 CATS = "the cat sat on the mat"
@@ -208,3 +210,29 @@ async def test_a_text_that_is_too_long_is_told_from_one_that_is_wrong(door: Door
     answer = await door.ask("embeddings", embed(["short", "word " * 600]), token)
 
     assert answer.error["code"] == "context_length_exceeded"
+
+
+async def test_a_body_of_too_many_values_is_refused_before_it_is_looked_into(door: Door, token: str) -> None:
+    answer = await door.ask("detokenize", {**VERBS["detokenize"], "tokens": [0] * (MAX_VALUES + 1)}, token)
+
+    assert answer.status == 400
+    assert answer.error["code"] == "invalid_json"
+    assert f"the body has more than {MAX_VALUES} values" in answer.error["message"]
+
+
+async def test_the_loop_goes_on_while_a_long_body_is_read(door: Door, token: str) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    before, messages = turns, [{"role": "user", "content": [{"type": "text", "text": "a"}] * 8}] * 2000
+    answer = await door.ask("apply_template", {"model": "parrot", "messages": messages}, token)
+    counting.cancel()
+
+    assert answer.error["code"] == "context_length_exceeded"
+    assert turns > before + 1

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bodhi_asgi.errors import STATUS, Kind
-from bodhi_asgi.strict_json import MAX_DEPTH, JSONInvalid, load_object
+from bodhi_asgi.strict_json import MAX_CONTAINERS, MAX_DEPTH, MAX_KEYS, MAX_VALUES, JSONInvalid, load_object
 
 TEXT = st.text(st.characters(codec="utf-8"))
 SCALARS = (
@@ -145,8 +145,46 @@ def test_breadth_is_not_depth() -> None:
 
 @pytest.mark.parametrize("depth", [1_000, 100_000, 1_000_000])
 def test_a_very_deep_body_is_refused_like_a_deep_one(depth: int) -> None:
-    assert "nested deeper than 64 levels" in refused(nested(depth)).message
-    assert "nested deeper than 64 levels" in refused(b'{"a":' * depth).message
+    for body in (nested(depth), b'{"a":' * depth):
+        message = refused(body).message
+        # What there is too much of is counted before its depth is known.
+        told = "nested deeper than 64 levels" if depth <= MAX_CONTAINERS else "the body has more than"
+        assert told in message
+
+
+def filled(item: str, count: int) -> bytes:
+    return f'{{"a":[{",".join([item] * count)}]}}'.encode()
+
+
+def test_bodies_as_large_as_real_ones_are_read() -> None:
+    tokens = load_object(filled("1", 131_072))["a"]
+    assert isinstance(tokens, list)
+    assert len(tokens) == 131_072
+    assert load_object(filled('"a"', 2048))["a"] == ["a"] * 2048
+    assert load_object(filled("[1,2,3]", 2048))["a"] == [[1, 2, 3]] * 2048
+    assert load_object(filled('{"role":"user","content":[{"type":"text","text":"a"}]}', 4096))
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (filled("1", MAX_VALUES + 1), f"more than {MAX_VALUES} values"),
+        (filled('"a"', MAX_VALUES + 1), f"more than {MAX_VALUES} values"),
+        (filled('""', 1_300_000), f"more than {MAX_VALUES + MAX_KEYS} strings"),
+        (filled("[]", MAX_CONTAINERS), f"more than {MAX_CONTAINERS} lists and objects"),
+        (filled("{}", MAX_CONTAINERS), f"more than {MAX_CONTAINERS} lists and objects"),
+        (b"{" + b",".join(b'"%d":1' % n for n in range(MAX_KEYS + 1)) + b"}", f"more than {MAX_KEYS} keys"),
+        (b'{"a"' + b":" * 4_000_000, f"more than {MAX_KEYS} keys"),
+    ],
+)  # fmt: skip
+def test_more_values_than_a_body_may_have_are_refused_before_any_is_made(body: bytes, told: str) -> None:
+    error = refused(body)
+    assert error.message == f"the body has {told}; send what it holds in several requests"
+
+
+def test_what_stands_in_strings_is_not_counted() -> None:
+    text = ',[]{}:\\"' * 300_000
+    assert load_object(json.dumps({"a": text}).encode()) == {"a": text}
 
 
 def test_a_fault_far_into_a_long_body_is_named_without_its_place() -> None:

@@ -20,7 +20,9 @@ class SpecificModels(WireModel):
     """These models and no others."""
 
     type: Literal["specific"]
-    ids: list[Annotated[str, Field(max_length=256)]] = Field(default_factory=list, max_length=1000)
+    ids: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=1000, fail_fast=True)] = Field(
+        default_factory=list
+    )
 
 
 class GrantsShape(WireModel):

@@ -74,13 +74,13 @@ class RequestMessage(WireModel):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | Annotated[list[ContentPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True)] | None = None
     name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    tool_calls: Annotated[list[MadeCall], Field(max_length=128)] | None = None
+    tool_calls: Annotated[list[MadeCall], Field(max_length=128, fail_fast=True)] | None = None
     tool_call_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     function_call: CalledFunction | None = None
     reasoning_content: str | None = None
     refusal: None = None
     audio: None = None
-    annotations: Annotated[list[Any], Field(max_length=0)] | None = None
+    annotations: Annotated[list[Any], Field(max_length=0, fail_fast=True)] | None = None
 
 
 class StreamOptions(WireModel):
@@ -93,7 +93,7 @@ class ChatCompletionRequest(SamplingOptions, GuidedOptions, ToolOptions, Thinkin
     """What a client asks for. A parameter that is ``null`` counts as absent."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
-    messages: Annotated[list[RequestMessage], Field(min_length=1)]
+    messages: Annotated[list[RequestMessage], Field(min_length=1, fail_fast=True)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None

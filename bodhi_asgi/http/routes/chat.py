@@ -15,7 +15,7 @@ from bodhi_asgi.http.stream import EventStream
 
 async def complete(call: Call) -> Response | EventStream:
     """Answer a conversation, whole or as a stream of chunks that ends with ``[DONE]``."""
-    asked = decode(await call.json(), call.services.limits)
+    asked = await call.asked(decode)
     created = int(call.services.clock.now().timestamp())
     model = asked.request.model
     if asked.stream:

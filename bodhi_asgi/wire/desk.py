@@ -1,0 +1,98 @@
+"""Where bodies are read: a short one at once, a long one in a thread beside the event loop, one after the other.
+
+Reading holds the interpreter for as long as one call into a parser takes, in whatever thread that is. So how many
+values a body may have is bounded, also where a direct call brings it as Python's own objects; and only one body is read
+at a time, because threads that all compute share what is left for the loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel
+
+from bodhi_asgi.strict_json import MAX_CONTAINERS, MAX_KEYS, MAX_VALUES, load_object, too_many
+from bodhi_asgi.types import JSONObject
+
+T = TypeVar("T")
+B = TypeVar("B")
+
+SHORT_BYTES: Final = 32 * 1024
+"""What is read in less than a millisecond, however it is made."""
+
+SHORT_VALUES: Final = 1024
+SHORT_CHARS: Final = 64 * 1024
+
+
+class Desk:
+    """Reads the bodies of one server. Its thread, ``bodhi-bodies``, starts with the first long one."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bodhi-bodies")
+
+    async def load(self, body: bytes) -> JSONObject:
+        """The body as a strict JSON object. Raises JSONInvalid."""
+        if len(body) <= SHORT_BYTES:
+            return load_object(body)
+        return await self._beside(partial(load_object, body))
+
+    async def decode(self, decode: Callable[[B], T], body: B) -> T:
+        """``decode`` of a body, which is a mapping or a typed request. Raises what it raises, and JSONInvalid."""
+        if _is_short(body):
+            return decode(body)
+        return await self._beside(partial(_decoded, decode, body))
+
+    async def close(self) -> None:
+        """Give up what waits, and wait for what is being read."""
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+
+    async def _beside(self, read: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+
+
+def _decoded(decode: Callable[[B], T], body: B) -> T:
+    _refuse_too_many(body)
+    return decode(body)
+
+
+def _is_short(root: object) -> bool:
+    values = chars = 0
+    found = [root]
+    for value in found:  # grows while it is read
+        items = _items(value)
+        values += len(items)
+        if values > SHORT_VALUES:
+            return False
+        for item in items:
+            if isinstance(item, str):
+                chars += len(item)
+            elif isinstance(item, list | tuple | Mapping | BaseModel):
+                found.append(item)
+    return chars <= SHORT_CHARS
+
+
+def _refuse_too_many(root: object) -> None:
+    """The same limits as a body of JSON has, for one that is made of objects already. Raises JSONInvalid."""
+    values = keys = 0
+    found = [root]
+    for value in found:  # grows while it is read
+        items = _items(value)
+        values += len(items)
+        keys += len(items) if isinstance(value, Mapping) else 0
+        found += [item for item in items if isinstance(item, list | tuple | Mapping | BaseModel)]
+        for what, count, most in (
+            ("keys", keys, MAX_KEYS),
+            ("lists and objects", len(found), MAX_CONTAINERS),
+            ("values", values, MAX_VALUES),
+        ):
+            if count > most:
+                raise too_many(what, most)
+
+
+def _items(value: Any) -> "list[Any] | tuple[Any, ...]":
+    if isinstance(value, list | tuple):
+        return value
+    given: Iterable[Any] = value.__dict__.values() if isinstance(value, BaseModel) else value.values()
+    return list(given)
