@@ -112,7 +112,8 @@ class EnginePool:
     async def unload(self, model: str, *, force: bool = False) -> int:
         """Unload every engine of that model; how many there were.
 
-        Raises EngineAtWork when one is loading or at work, unless ``force`` ends its work with EngineStopped.
+        Raises EngineAtWork when one is loading or at work, unless ``force`` ends its work with EngineStopped. By force
+        the process of one that does not answer is ended too, and what it was at is lost.
         """
         found = [status for status in await self.engines() if status.model == model]
         if not force:
@@ -138,9 +139,16 @@ class EnginePool:
         from bodhi_asgi.engine.process.runtime import EnginePaths
 
         paths = EnginePaths(self._meeting_place(), status.key)
-        if not await census.retire(paths, "stopped", force=force):
+        is_leaving = await census.retire(paths, "stopped", force=force)
+        if not (is_leaving or force):
             raise at_work(status)
-        await census.gone(paths, GONE_S)
+        is_gone = is_leaving and await census.gone(paths, GONE_S)
+        if force and not is_gone and not await census.ended(paths, GONE_S):
+            raise EngineAtWork(
+                f"the engine of '{status.model}' does not answer and cannot be ended from here; end its process, "
+                f"{status.pid}",
+                model=status.model,
+            )
 
     def _make(self, spec: ModelSpec) -> Place:
         tell = self._watchers
@@ -185,6 +193,8 @@ class EnginePool:
 def at_work(status: EngineStatus) -> EngineAtWork:
     """The refusal to unload it."""
     doing = f"answers {status.under_way} requests" if status.under_way else "is being loaded, or waited for"
+    if status.state == "silent":
+        doing = "does not answer"
     return EngineAtWork(
         f"the model '{status.model}' {doing}; wait until it is idle, or force it, which ends them",
         model=status.model,

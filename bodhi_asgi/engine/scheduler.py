@@ -185,7 +185,10 @@ class Scheduler:
             sequence.take_scores(result.scored.get(row.slot, ()))
             sequence.computed += len(row.tokens) - row.drafts
             if row.wants_token:
-                chunks += self._accept_all(sequence, row, (result.drawn[row.slot], *result.more.get(row.slot, ())))
+                more = result.more.get(row.slot, ())
+                sequence.drafted_tokens += row.drafts
+                sequence.accepted_tokens += len(more)
+                chunks += self._accept_all(sequence, row, (result.drawn[row.slot], *more))
         return chunks
 
     def ended_samplers(self) -> list[int]:

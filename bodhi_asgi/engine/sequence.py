@@ -39,6 +39,8 @@ class Sequence:
     halts: set[int] = field(default_factory=set)
     is_paused: bool = False
     cached_tokens: int | None = None
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     prompt_tokens: int = field(init=False)
     text: TextStream = field(init=False)
     scores: Scores = field(init=False)
@@ -69,7 +71,14 @@ class Sequence:
 
     @property
     def usage(self) -> Usage:
-        return Usage(self.prompt_tokens, self.generated, self.thoughts.tokens, cached_tokens=self.cached_tokens or 0)
+        return Usage(
+            self.prompt_tokens,
+            self.generated,
+            self.thoughts.tokens,
+            cached_tokens=self.cached_tokens or 0,
+            drafted_tokens=self.drafted_tokens,
+            accepted_tokens=self.accepted_tokens,
+        )
 
     @property
     def owed(self) -> int:

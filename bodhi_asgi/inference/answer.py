@@ -93,4 +93,7 @@ class AnswerStream(AsyncIterator[Delta]):
             self._outcome = "completed"
             self._meters.prompt_tokens.inc(delta.usage.prompt_tokens, model=self._model)
             self._meters.cached_tokens.inc(delta.usage.cached_tokens, model=self._model)
+            if delta.usage.drafted_tokens:
+                self._meters.drafted_tokens.inc(delta.usage.drafted_tokens, model=self._model)
+                self._meters.accepted_tokens.inc(delta.usage.accepted_tokens, model=self._model)
             self._meters.completion_tokens.inc(delta.usage.completion_tokens, model=self._model)

@@ -20,13 +20,16 @@ class Usage:
     """Tokens read and written.
 
     ``cached_tokens`` of the prompt's did not have to be computed again; ``reasoning_tokens`` are those of the written
-    ones that were thoughts.
+    ones that were thoughts. ``drafted_tokens`` were guessed before they were computed, and ``accepted_tokens`` of those
+    came true.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     cached_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

@@ -22,6 +22,12 @@ class Meters:
             "bodhi_cached_tokens_total", "Tokens read that did not have to be computed again.", ("model",)
         )
         self.completion_tokens = Counter("bodhi_completion_tokens_total", "Tokens written.", ("model",))
+        self.drafted_tokens = Counter(
+            "bodhi_drafted_tokens_total", "Tokens guessed by speculation before they were computed.", ("model",)
+        )
+        self.accepted_tokens = Counter(
+            "bodhi_accepted_tokens_total", "Guessed tokens that came true and cost no step of their own.", ("model",)
+        )
         self.first_token_s = Histogram(
             "bodhi_time_to_first_token_seconds", "Time from the request to its first text.", ("model",)
         )

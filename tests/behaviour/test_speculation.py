@@ -31,10 +31,14 @@ async def test_answers_with_guesses_are_those_without(door: Door) -> None:
     token = await token_for(door, "plain", "looks", "drafts")
     body = {"temperature": 0, "max_tokens": 40, "messages": [{"role": "user", "content": f"Repeat after me: {WORDS}"}]}
     plain = await door.chat({**body, "model": "plain"}, token)
+    assert door.app.server.services.meters.drafted_tokens.value(model="plain") == 0
     for model in ("looks", "drafts"):
         whole = await door.chat({**body, "model": model}, token)
         chunks = await door.stream({**body, "model": model}, token)
 
         assert whole.text == plain.text
         assert whole.body["usage"]["completion_tokens"] == plain.body["usage"]["completion_tokens"]
+        meters = door.app.server.services.meters
+        drafted, accepted = (meter.value(model=model) for meter in (meters.drafted_tokens, meters.accepted_tokens))
+        assert 0 < accepted <= drafted
         assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks) == plain.text

@@ -248,8 +248,12 @@ async def test_requests_and_their_outcomes_are_counted(here: Site) -> None:
     await here.client.get("/v1/models")
     token = {"authorization": f"Bearer {await here.token(*USE)}"}
     await here.client.post(CHAT, json=HELLO, headers=token)
-    text = here.app.server.services.meters
-    counted = {tuple(labels): value for labels, value in text.requests.series()}
+    meters = here.app.server.services.meters
+    counted: dict[tuple[str, ...], float] = {}
+    async with asyncio.timeout(5):  # an answer is counted when all of it has been sent, which a client may see before
+        while ("chat", "200") not in counted:
+            await asyncio.sleep(0)
+            counted = dict(meters.requests.series())
     assert counted[("ping", "200")] == 1
     assert counted[("list_models", "401")] == 1
     assert counted[("chat", "200")] == 1

@@ -4,15 +4,22 @@ Whoever looks is a visitor: no engine stays or goes because of it.
 """
 
 import asyncio
+import contextlib
 import json
+import logging
+import signal
+import socket
 from pathlib import Path
 from typing import Any, Final
 
 from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection
 from bodhi_asgi.engine.process.election import is_held
+from bodhi_asgi.engine.process.peer import peer_pid, send_signal
 from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.types import EngineStatus, UnloadReason
+
+log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 2.0
 
@@ -54,6 +61,12 @@ async def gone(paths: EnginePaths, within_s: float) -> bool:
         return False
 
 
+async def ended(paths: EnginePaths, within_s: float) -> bool:
+    """Kill an engine that neither answers nor leaves, and wait until its memory is free. Whether it is."""
+    await asyncio.to_thread(_kill, paths)
+    return await gone(paths, within_s)
+
+
 async def _status(paths: EnginePaths) -> EngineStatus | None:
     try:
         async with asyncio.timeout(ANSWER_S):
@@ -69,6 +82,16 @@ async def _status(paths: EnginePaths) -> EngineStatus | None:
 def _held(directory: Path) -> list[EnginePaths]:
     keys = [ready.name.removesuffix(".ready.json") for ready in directory.glob("*.ready.json")]
     return [paths for paths in (EnginePaths(directory, key) for key in keys) if is_held(paths.lock)]
+
+
+def _kill(paths: EnginePaths) -> None:
+    """Who listens on the socket in our private directory: the kernel names it, also when it stands still."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as visitor:
+        visitor.settimeout(ANSWER_S)
+        visitor.connect(str(paths.socket))
+        pid = peer_pid(visitor)
+        log.error("an engine process is ended", extra={"pid": pid, "reason": "it does not answer and is to leave"})
+        send_signal(pid, signal.SIGKILL)
 
 
 def _as_announced(paths: EnginePaths) -> EngineStatus | None:

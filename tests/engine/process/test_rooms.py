@@ -1,6 +1,7 @@
 """Several models under one budget of memory, in threads and in processes: who is unloaded, when, and who never is."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -12,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from bodhi_asgi.engine import pool as pool_module
 from bodhi_asgi.engine.budget import needed_bytes
 from bodhi_asgi.engine.errors import EngineAtWork, EngineStopped, ModelLoadFailed, NoRoomForModel
 from bodhi_asgi.engine.pool import EnginePool, Watchers
+from bodhi_asgi.engine.process import census
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.types import ModelSpec, Work
 from tests.engine.process.support import (
@@ -318,6 +321,43 @@ async def test_an_engine_that_is_stopped_for_good_is_told_as_silent_and_makes_no
         assert (status.model, status.state, status.pid, status.may_leave) == ("echo", "silent", pid, False)
         with pytest.raises(EngineAtWork):
             await host.pool.unload("echo")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_an_engine_that_does_not_answer_is_ended_by_force_and_gives_its_memory_back(make_host: MakeHost) -> None:
+    host = make_host("process")
+    await host.pool.engine(ECHO)
+    pid = host.pool.states()["echo"].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(EngineAtWork, match="'echo' does not answer"):
+            await host.pool.unload("echo")
+        assert await host.pool.unload("echo", force=True) == 1
+        assert await host.pool.engines() == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    # Whose lock is free has no memory reserved, and the next request starts another.
+    assert await host.ask(ECHO) != ""
+    assert host.pool.states()["echo"].pid != pid
+
+
+async def test_an_engine_out_of_reach_is_told_so_where_force_does_not_end_it(
+    make_host: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = make_host("process")
+    await host.pool.engine(ECHO)
+    pid = host.pool.states()["echo"].pid
+    assert pid is not None
+    monkeypatch.setattr(pool_module, "GONE_S", 0.1)
+    # What the kernel says of a process that lives in another container.
+    monkeypatch.setattr(census, "peer_pid", lambda _: 0)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(EngineAtWork, match=f"cannot be ended from here; end its process, {pid}"):
+            await host.pool.unload("echo", force=True)
     finally:
         os.kill(pid, signal.SIGCONT)
 
