@@ -28,7 +28,11 @@ from bodhi_asgi.hub.service import HubService
 from bodhi_asgi.inference.reading import ReadingService
 from bodhi_asgi.inference.service import InferenceService
 from bodhi_asgi.metrics.meters import Meters
+from bodhi_asgi.models.aliases import AliasService
 from bodhi_asgi.models.capabilities import capabilities_of
+from bodhi_asgi.models.catalogue import CatalogueService
+from bodhi_asgi.models.configured import ConfiguredModels
+from bodhi_asgi.models.discovered import DiscoveredModels
 from bodhi_asgi.models.engines import EngineService
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.schema import BodhiServerConfig
@@ -57,6 +61,8 @@ class Services:
     gate: Gate
     shelf: ShelfService
     hub: HubService
+    aliases: AliasService
+    catalogue: CatalogueService
     models: ModelService
     engines: EnginePool
     engine_management: EngineService
@@ -130,7 +136,19 @@ async def open_services(
     )
     stack.push_async_callback(shelf.aclose)
     shelf.start()
-    models = ModelService(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
+    limits = RequestLimits(**{field.name: getattr(config.limits, field.name) for field in fields(RequestLimits)})
+    configured = ConfiguredModels(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
+    discovered = DiscoveredModels(shelf)
+    aliases = AliasService(
+        database=database,
+        audit=audit,
+        events=events,
+        clock=clock,
+        configured=configured,
+        discovered=discovered,
+        limits=limits,
+    )
+    models = ModelService(configured=configured, aliases=aliases, discovered=discovered)
     management = EngineService(models=models, engines=engines, database=database, audit=audit)
     inference = InferenceService(
         models=models,
@@ -142,7 +160,6 @@ async def open_services(
     reading = ReadingService(models=models, engines=engines, meters=meters, deadline_s=config.engine.request_timeout_s)
     desk = Desk()
     stack.push_async_callback(desk.close)
-    limits = RequestLimits(**{field.name: getattr(config.limits, field.name) for field in fields(RequestLimits)})
     return Services(
         config=config,
         clock=clock,
@@ -154,6 +171,8 @@ async def open_services(
         gate=gate,
         shelf=shelf,
         hub=hub,
+        aliases=aliases,
+        catalogue=CatalogueService(database=database, configured=configured, discovered=discovered),
         models=models,
         engines=engines,
         engine_management=management,

@@ -26,8 +26,9 @@ from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role
 from bodhi_asgi.messages.generation import GenerateRequest, Sampling
+from bodhi_asgi.models.configured import DEMO, ConfiguredModels
 from bodhi_asgi.models.errors import ModelFileMissing, ModelNotFound
-from bodhi_asgi.models.service import DEMO, ModelService
+from bodhi_asgi.models.service import ModelService
 
 CHECK: Final = "engine"
 GREETING: Final = "Hello! What is the capital of France?"
@@ -60,9 +61,10 @@ async def examine(case: Case) -> list[Finding]:
     if config.engine.runner == "llama" and not is_installed("llama"):
         return [skipped(CHECK, "the extra 'llama' is not installed", "Run: pip install 'bodhi-asgi[llama]'")]
     cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=SystemClock())
-    service = ModelService(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
+    configured = ConfiguredModels(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
+    service = ModelService(configured=configured)
     try:
-        spec = await service.resolve(Caller.system(), name)
+        spec = (await service.resolve(Caller.system(), name)).spec
     except ModelNotFound:
         advice = f"Name one of those that are offered: {', '.join(offered) or 'there is none'}."
         return [failed(CHECK, f"there is no model '{name}'", advice, subject=name)]

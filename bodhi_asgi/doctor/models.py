@@ -11,8 +11,8 @@ from bodhi_asgi.doctor.types import Finding, failed, ok, skipped, warning
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import ModelMemory, model_memory
 from bodhi_asgi.errors import BodhiError, MissingDependency
+from bodhi_asgi.models.configured import DEMO, spec_of
 from bodhi_asgi.models.files import locate
-from bodhi_asgi.models.service import DEMO, spec_of
 from bodhi_asgi.settings.schema import BodhiServerConfig
 from bodhi_asgi.settings.sections import EngineSettings
 from bodhi_asgi.settings.tuning import path_of, tuned

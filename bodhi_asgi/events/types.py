@@ -41,6 +41,30 @@ class TokenRevoked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AliasCreated(Event):
+    """There is a new alias of a model, made or copied."""
+
+    alias_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AliasUpdated(Event):
+    """An alias was replaced; ``name`` is its name from now on."""
+
+    alias_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AliasDeleted(Event):
+    """An alias is gone; its file is still there."""
+
+    alias_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelLoading(Event):
     """So much of ``model`` is loaded: ``fraction`` is from 0 to 1. Told at most ten times a second."""
 

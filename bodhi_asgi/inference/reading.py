@@ -26,6 +26,7 @@ from bodhi_asgi.messages.reading import (
     Tokens,
 )
 from bodhi_asgi.metrics.meters import Meters
+from bodhi_asgi.models.params import Defaults
 from bodhi_asgi.models.service import ModelService
 
 ReadingRequest: TypeAlias = EmbedRequest | RerankRequest | TokenizeRequest | DetokenizeRequest
@@ -95,10 +96,11 @@ class ReadingService:
 
     async def _ask(self, caller: Caller, kind: str, request: ReadingRequest) -> tuple[_Found, Usage]:
         caller.require(Scope.INFERENCE)
-        spec = await self._models.resolve(caller, request.model)
+        model = await self._models.resolve(caller, request.model)
+        request = _filled(request, model.defaults)
         outcome = "cancelled"
         try:
-            engine = await self._engines.engine(spec)
+            engine = await self._engines.engine(model.spec)
             found = _Found((await engine.start()).n_ctx)
             deltas = cast("AsyncGenerator[Delta]", engine.submit(_job(request, caller.share, self._deadline_s)))
             async with aclosing(deltas):
@@ -115,6 +117,12 @@ class ReadingService:
         if isinstance(request, EmbedRequest | RerankRequest):
             self._meters.prompt_tokens.inc(found.usage.prompt_tokens, model=request.model)
         return found, found.usage
+
+
+def _filled(request: ReadingRequest, defaults: Defaults) -> ReadingRequest:
+    if isinstance(request, TokenizeRequest):
+        return defaults.tokens(request)
+    return defaults.pooled(request) if isinstance(request, EmbedRequest | RerankRequest) else request
 
 
 def _job(request: ReadingRequest, owner: str, deadline_s: float | None) -> Job:

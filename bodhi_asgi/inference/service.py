@@ -54,10 +54,11 @@ class InferenceService:
         """
         caller.require(Scope.INFERENCE)
         began = self._clock.monotonic()
-        spec = await self._models.resolve(caller, request.model)
-        engine = await self._engines.engine(spec)
+        model = await self._models.resolve(caller, request.model)
+        request, *others = (model.defaults.generation(each) for each in (request, *more))
+        engine = await self._engines.engine(model.spec)
         family = family_of(await engine.start(), request)
-        singles = [(prompt, single) for prompt, each in enumerate((request, *more)) for single in split(each)]
+        singles = [(prompt, single) for prompt, each in enumerate((request, *others)) for single in split(each)]
         streams = [
             engine.submit(
                 Work(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-ModelSource: TypeAlias = Literal["setting", "demo"]
+ModelSource: TypeAlias = Literal["setting", "demo", "alias", "file"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ class GenerateRequest:
     The ``n`` likeliest of ``best_of`` are given, if those are more. ``echo`` puts a prompt of text or tokens before the
     answer. ``adapters`` are exactly those that apply; ``None`` means the model's own, as its settings say. ``tool_use``
     comes with tools; ``thinking_budget`` is in tokens. ``keep_alive_s`` is how long the model stays loaded afterwards
-    (0: not at all, negative: for good); ``None`` leaves that as it is.
+    (0: not at all, negative: for good); ``None`` leaves that as it is. ``assumed`` names the fields that have the value
+    of the dialect because the client gave none, so that what the model's own alias says may take its place.
     """
 
     model: str
@@ -101,6 +102,7 @@ class GenerateRequest:
     constraint: Constraint | None = None
     tool_use: ToolUse | None = None
     thinking_budget: int | None = None
+    assumed: tuple[str, ...] = ()
 
     @property
     def is_guided(self) -> bool:

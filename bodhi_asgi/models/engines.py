@@ -32,13 +32,13 @@ class EngineService:
         Raises ModelNotFound, ModelForbidden, and the errors of a load: NoRoomForModel, ModelLoadFailed, ModelDown.
         """
         caller.require(Scope.ENGINES_WRITE)
-        spec = await self._models.resolve(caller, name)
+        spec = (await self._models.resolve(caller, name)).spec
         await self._record(caller, "engine.load", name)
         engine = await self._engines.engine(spec)
         if keep_alive_s is not None:
             await engine.keep(keep_alive_s)
-        status = next((status for status in await self._engines.engines() if status.model == name), None)
-        return status or EngineStatus(key="", model=name, state="leaving")
+        status = next((status for status in await self._engines.engines() if status.model == spec.name), None)
+        return status or EngineStatus(key="", model=spec.name, state="leaving")
 
     async def unload(self, caller: Caller, name: str, *, force: bool = False) -> int:
         """Unload a model wherever it is loaded, and say how many engines there were. Needs ``engines:write``.
@@ -47,14 +47,15 @@ class EngineService:
         answers or loads, unless ``force`` ends that.
         """
         caller.require(Scope.ENGINES_WRITE)
-        loaded = any(status.model == name for status in await self._engines.engines())
-        if not caller.may_list(name) or not (loaded or self._models.offers(name)):
+        engine_name = await self._models.engine_name(caller, name)
+        loaded = any(status.model == engine_name for status in await self._engines.engines())
+        if not caller.may_list(name) or not (loaded or await self._models.offers(caller, name)):
             raise ModelNotFound(f"there is no model '{name}' that the caller may unload", param="model", model=name)
         if not caller.may_use(name):
             raise ModelForbidden(f"the caller has no grant to unload the model '{name}'", param="model", model=name)
         # Before it happens, so that nothing is unloaded unseen.
         await self._record(caller, "engine.unload", name, force=force)
-        return await self._engines.unload(name, force=force)
+        return await self._engines.unload(engine_name, force=force)
 
     async def _record(self, caller: Caller, action: str, name: str, **detail: bool) -> None:
         async with self._database.transaction() as tx:

@@ -66,7 +66,7 @@ def models(value: object) -> object:
 
 
 def _model(name: object, entry: object) -> object:
-    if not isinstance(name, str) or not _is_model_name(name):
+    if not isinstance(name, str) or not is_model_name(name):
         raise ValueError(
             f"a model cannot be called {_brief(str(name))}: 1 to 128 letters, digits and . : / @ + - _ are "
             "accepted, with a letter or digit first, without empty or dotted parts between slashes"
@@ -148,7 +148,8 @@ def _json(text: str, **options: Any) -> Any:
         raise ValueError("this is neither JSON nor a list separated by commas") from None
 
 
-def _is_model_name(name: str) -> bool:
+def is_model_name(name: str) -> bool:
+    """Whether a model may be called that, in settings and by aliases."""
     return MODEL_NAME.fullmatch(name) is not None and not {"", ".", ".."} & set(name.split("/"))
 
 

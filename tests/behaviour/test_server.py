@@ -75,9 +75,8 @@ async def test_a_stream_can_be_closed_in_the_middle(tmp_path: Path) -> None:
         words = {**HELLO, "messages": [{"role": "user", "content": "word " * 40}]}
         async with await server.chat_completion(words, stream=True) as stream:
             await anext(stream)
-        engine = await server.services.engines.engine(
-            await server.services.models.resolve(await server._who(server.services), "parrot")
-        )
+        model = await server.services.models.resolve(await server._who(server.services), "parrot")
+        engine = await server.services.engines.engine(model.spec)
         await becomes_idle(engine)
 
 

@@ -90,7 +90,7 @@ async def test_five_thousand_vanished_clients_leave_no_slot_and_no_task(app: Bod
     await asyncio.gather(*(vanish(base, random.Random(n)) for n in range(8)))
     bodhi = await app.ensure_started()
     services = app.server.services
-    engine = await services.engines.engine(await services.models.resolve(Caller.host(), "parrot"))
+    engine = await services.engines.engine((await services.models.resolve(Caller.host(), "parrot")).spec)
     await becomes_idle(engine)
     tasks = len(asyncio.all_tasks())
     dice = random.Random(5)
@@ -129,7 +129,7 @@ async def test_a_thousand_dawdling_clients_do_not_slow_down_the_others(app: Bodh
         try:
             await dawdle(base, writers)
             services = app.server.services
-            engine: Any = await services.engines.engine(await services.models.resolve(Caller.host(), "parrot"))
+            engine: Any = await services.engines.engine((await services.models.resolve(Caller.host(), "parrot")).spec)
             # Every stream has come to where its client should read on, and has given its place away.
             async with asyncio.timeout(100):
                 while engine._engine.is_busy:

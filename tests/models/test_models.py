@@ -11,6 +11,7 @@ from bodhi_asgi.caller import Caller, Forbidden, Grants, ModelForbidden, Scope
 from bodhi_asgi.clock import StillClock
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.errors import MissingDependency
+from bodhi_asgi.models.configured import ConfiguredModels
 from bodhi_asgi.models.errors import ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.files import locate
 from bodhi_asgi.models.service import ModelService
@@ -35,11 +36,17 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def service(names: dict[str, str], cache: MemoryCache, *, demo: bool = True, **engine: int) -> ModelService:
+    """Names from the settings alone."""
+    configured = ConfiguredModels(models=names, demo=demo, engine=EngineSettings(**engine), cache=cache)
+    return ModelService(configured=configured)
+
+
 @pytest.fixture
 def models(file: Path, clock: StillClock) -> ModelService:
     names = {"small": str(file), "gone": str(file.with_name("gone.gguf"))}
     cache = MemoryCache(max_entries=10, ttl_s=60, clock=clock)
-    return ModelService(models=names, demo=True, engine=EngineSettings(slots=3, n_ctx=99), cache=cache)
+    return service(names, cache, slots=3, n_ctx=99)
 
 
 async def test_who_may_list_sees_all_and_what_is_usable(models: ModelService) -> None:
@@ -79,9 +86,9 @@ async def test_what_one_may_not_know_of_is_not_there(models: ModelService) -> No
 
 
 async def test_a_name_becomes_a_file_with_the_settings_of_the_engine(models: ModelService, file: Path) -> None:
-    spec = await models.resolve(SOME, "small")
+    spec = (await models.resolve(SOME, "small")).spec
     assert (spec.name, spec.path, spec.slots, spec.n_ctx) == ("small", str(file), 3, 99)
-    assert (await models.resolve(ALL, "demo")).path == str(DEMO_MODEL_PATH)
+    assert (await models.resolve(ALL, "demo")).spec.path == str(DEMO_MODEL_PATH)
     with pytest.raises(ModelForbidden, match="no grant to use the model 'demo'"):
         await models.resolve(LISTS, "demo")
     with pytest.raises(ModelNotFound):
@@ -92,9 +99,9 @@ async def test_a_name_becomes_a_file_with_the_settings_of_the_engine(models: Mod
 
 async def test_a_setting_takes_the_place_of_the_demo_model(file: Path, clock: StillClock) -> None:
     cache = MemoryCache(max_entries=10, ttl_s=60, clock=clock)
-    own = ModelService(models={"demo": str(file)}, demo=True, engine=EngineSettings(), cache=cache)
-    assert (await own.resolve(ALL, "demo")).path == str(file)
-    none = ModelService(models={}, demo=False, engine=EngineSettings(), cache=cache)
+    own = service({"demo": str(file)}, cache)
+    assert (await own.resolve(ALL, "demo")).spec.path == str(file)
+    none = service({}, cache, demo=False)
     assert await none.list(ALL) == []
 
 

@@ -10,6 +10,7 @@ from bodhi_asgi.clock import StillClock
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.types import AdapterSpec, Speculation
 from bodhi_asgi.errors import ConfigurationInvalid
+from bodhi_asgi.models.configured import ConfiguredModels
 from bodhi_asgi.models.errors import ModelFileMissing
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.adapters import AdapterSettings
@@ -22,14 +23,19 @@ def config(adapters: Any) -> BodhiServerConfig:
     return BodhiServerConfig(models={"small": {"path": PATH, "adapters": adapters}})
 
 
-def service(adapters: Any) -> ModelService:
+def models_of(made: BodhiServerConfig) -> ModelService:
     cache = MemoryCache(max_entries=10, ttl_s=60, clock=StillClock())
-    made = config(adapters)
-    return ModelService(models=made.models, demo=False, engine=made.engine, cache=cache)
+    configured = ConfiguredModels(models=made.models, demo=False, engine=made.engine, cache=cache)
+    return ModelService(configured=configured)
+
+
+def service(adapters: Any) -> ModelService:
+    return models_of(config(adapters))
 
 
 async def test_adapters_reach_the_engine_by_name_with_their_scale_and_whole_path() -> None:
-    spec = await service({"tone": PATH, "style": {"path": PATH, "scale": 0}}).resolve(Caller.host(), "small")
+    model = await service({"tone": PATH, "style": {"path": PATH, "scale": 0}}).resolve(Caller.host(), "small")
+    spec = model.spec
     assert spec.adapters == (AdapterSpec("tone", PATH, 1.0), AdapterSpec("style", PATH, 0.0))
 
 
@@ -69,22 +75,20 @@ def test_what_is_wrong_is_refused_in_one_sentence(adapters: Any, reason: str) ->
 
 
 async def test_a_projector_and_a_draft_model_reach_the_engine_with_their_whole_paths() -> None:
-    cache = MemoryCache(max_entries=10, ttl_s=60, clock=StillClock())
     made = BodhiServerConfig(
         models={"a": {"path": PATH, "mmproj": PATH, "draft": PATH, "draft_tokens": 5}, "b": PATH},
         engine={"speculation": "lookup"},
     )
-    models = ModelService(models=made.models, demo=False, engine=made.engine, cache=cache)
-    spec = await models.resolve(Caller.host(), "a")
+    models = models_of(made)
+    spec = (await models.resolve(Caller.host(), "a")).spec
     assert (spec.projector, spec.speculation) == (PATH, Speculation("model", 5, PATH))
-    spec = await models.resolve(Caller.host(), "b")
+    spec = (await models.resolve(Caller.host(), "b")).spec
     assert (spec.projector, spec.speculation) == ("", Speculation("lookup", 8))
 
 
 async def test_a_file_beside_a_model_that_is_missing_is_told_with_what_it_was_for() -> None:
-    cache = MemoryCache(max_entries=10, ttl_s=60, clock=StillClock())
     for key, what in (("mmproj", "its projector"), ("draft", "its draft model")):
         made = BodhiServerConfig(models={"a": {"path": PATH, key: "/nowhere.gguf"}})
-        models = ModelService(models=made.models, demo=False, engine=made.engine, cache=cache)
+        models = models_of(made)
         with pytest.raises(ModelFileMissing, match=f"'a', {what}"):
             await models.resolve(Caller.host(), "a")

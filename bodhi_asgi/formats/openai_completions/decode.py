@@ -62,6 +62,7 @@ def decode(body: JSONObject | CompletionRequest, limits: RequestLimits) -> Compl
             adapters=adapters,
             constraint=constraint,
             keep_alive_s=wire.keep_alive,
+            assumed=("max_tokens",) if wire.max_tokens is None else (),
             **endings,
         )
         for prompt in prompts

@@ -1,0 +1,24 @@
+"""What an alias may be called, and which file it may name: checked once, before anything is looked up."""
+
+from bodhi_asgi.hub.reference import check_file
+from bodhi_asgi.models.errors import AliasNameInvalid
+from bodhi_asgi.models.types import FileReference
+from bodhi_asgi.settings.checks import is_model_name
+
+
+def check_alias_name(name: str) -> str:
+    """The name. Raises AliasNameInvalid for what cannot stand in a setting, a path or a grant."""
+    if not is_model_name(name):
+        raise AliasNameInvalid(
+            f"a model cannot be called {name[:60]!r}: 1 to 128 letters, digits and . : / @ + - _ are accepted, with a "
+            "letter or digit first, without empty or dotted parts between slashes",
+            param="alias",
+        )
+    return name
+
+
+def check_reference(file: FileReference) -> FileReference:
+    """The reference. Raises Invalid naming the part that could be no repository, file or revision."""
+    if not file.is_setting:
+        check_file(file.repo, file.filename, file.snapshot)
+    return file

@@ -1,0 +1,74 @@
+"""The family of models on a real database and a real shelf, with a cache of files that hold nothing."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bodhi_asgi.audit.service import AuditService
+from bodhi_asgi.cache.memory import MemoryCache
+from bodhi_asgi.clock import StillClock
+from bodhi_asgi.db.database import Database
+from bodhi_asgi.events.bus import EventBus
+from bodhi_asgi.models.aliases import AliasService
+from bodhi_asgi.models.catalogue import CatalogueService
+from bodhi_asgi.models.configured import ConfiguredModels
+from bodhi_asgi.models.discovered import DiscoveredModels
+from bodhi_asgi.models.service import ModelService
+from bodhi_asgi.settings.sections import EngineSettings
+from bodhi_asgi.shelf.places import places
+from bodhi_asgi.shelf.scan import Scanner
+from bodhi_asgi.shelf.service import ShelfService
+from bodhi_asgi.wire.limits import RequestLimits
+from tests.shelf.hub_cache import HubCache
+
+
+@dataclass
+class Family:
+    """Everything that has to do with names of models."""
+
+    aliases: AliasService
+    catalogue: CatalogueService
+    models: ModelService
+    audit: AuditService
+    events: EventBus
+    clock: StillClock
+    hub: HubCache
+    folder: Path
+    shelf: ShelfService
+
+
+@pytest.fixture
+async def family(url: str, tmp_path: Path) -> AsyncIterator[Family]:
+    """One model in the settings (``small``), one in the cache (``owner/repo:Q4_K_M``), a folder with one more."""
+    small, folder, clock, events = tmp_path / "small.gguf", tmp_path / "shelf", StillClock(), EventBus()
+    small.write_bytes(b"GGUF")
+    folder.mkdir()
+    (folder / "other-Q8_0.gguf").write_bytes(b"GGUF")
+    hub = HubCache(tmp_path / "hub")
+    hub.add("owner/repo", "model-Q4_K_M.gguf", ref="main")
+    database = Database(url, timeout_s=5)
+    await database.open()
+    await database.migrate("auto")
+    shelf = ShelfService(scanner=Scanner(places(hub.path, [folder]), clock), events=events, clock=clock, watch_s=3600)
+    shelf.start()
+    audit = AuditService(database=database, clock=clock)
+    cache = MemoryCache(max_entries=10, ttl_s=60, clock=clock)
+    engine = EngineSettings(n_batch=64)
+    configured = ConfiguredModels(models={"small": str(small)}, demo=True, engine=engine, cache=cache)
+    discovered = DiscoveredModels(shelf)
+    aliases = AliasService(
+        database=database,
+        audit=audit,
+        events=events,
+        clock=clock,
+        configured=configured,
+        discovered=discovered,
+        limits=RequestLimits(),
+    )
+    models = ModelService(configured=configured, aliases=aliases, discovered=discovered)
+    catalogue = CatalogueService(database=database, configured=configured, discovered=discovered)
+    yield Family(aliases, catalogue, models, audit, events, clock, hub, folder, shelf)
+    await shelf.aclose()
+    await database.close()
