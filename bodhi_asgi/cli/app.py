@@ -18,6 +18,7 @@ from bodhi_asgi.cli.outcome import MEANING, ExitCode, fail
 from bodhi_asgi.cli.run import run
 from bodhi_asgi.cli.serve import serve
 from bodhi_asgi.cli.settings import settings
+from bodhi_asgi.cli.show import show
 from bodhi_asgi.cli.tokens import token
 from bodhi_asgi.cli.version import version
 
@@ -57,5 +58,5 @@ def bodhi() -> None:
     """Language models for your own application, from the command line."""
 
 
-for command in (serve, demo, chat, run, models, ps, stop, token, db, settings, doctor, version):
+for command in (serve, demo, chat, run, models, show, ps, stop, token, db, settings, doctor, version):
     bodhi.add_command(command)
