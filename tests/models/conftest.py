@@ -12,13 +12,13 @@ from bodhi_asgi.clock import StillClock
 from bodhi_asgi.db.database import Database
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.models.aliases import AliasService
+from bodhi_asgi.models.capabilities import capabilities_of
 from bodhi_asgi.models.catalogue import CatalogueService
 from bodhi_asgi.models.configured import ConfiguredModels
 from bodhi_asgi.models.discovered import DiscoveredModels
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.sections import EngineSettings
 from bodhi_asgi.shelf.places import places
-from bodhi_asgi.shelf.scan import Scanner
 from bodhi_asgi.shelf.service import ShelfService
 from bodhi_asgi.wire.limits import RequestLimits
 from tests.shelf.hub_cache import HubCache
@@ -51,9 +51,17 @@ async def family(url: str, tmp_path: Path) -> AsyncIterator[Family]:
     database = Database(url, timeout_s=5)
     await database.open()
     await database.migrate("auto")
-    shelf = ShelfService(scanner=Scanner(places(hub.path, [folder]), clock), events=events, clock=clock, watch_s=3600)
-    shelf.start()
     audit = AuditService(database=database, clock=clock)
+    shelf = ShelfService(
+        places(hub.path, [folder]),
+        database=database,
+        audit=audit,
+        events=events,
+        clock=clock,
+        watch_s=3600,
+        capable=lambda facts, projector: capabilities_of(facts, projector).names,
+    )
+    shelf.start()
     cache = MemoryCache(max_entries=10, ttl_s=60, clock=clock)
     engine = EngineSettings(n_batch=64)
     configured = ConfiguredModels(models={"small": str(small)}, demo=True, engine=engine, cache=cache)
