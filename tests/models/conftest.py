@@ -1,4 +1,4 @@
-"""The family of models on a real database and a real shelf, with a cache of files that hold nothing."""
+"""The family of models on a real database and a real shelf, with a cache of files that hold next to nothing."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,7 +21,11 @@ from bodhi_asgi.settings.sections import EngineSettings
 from bodhi_asgi.shelf.places import places
 from bodhi_asgi.shelf.service import ShelfService
 from bodhi_asgi.wire.limits import RequestLimits
+from tests.gguf.files import model_bytes
 from tests.shelf.hub_cache import HubCache
+
+MODEL = model_bytes()
+"""A header that can be read, and no weights worth mentioning."""
 
 
 @dataclass
@@ -43,11 +47,11 @@ class Family:
 async def family(url: str, tmp_path: Path) -> AsyncIterator[Family]:
     """One model in the settings (``small``), one in the cache (``owner/repo:Q4_K_M``), a folder with one more."""
     small, folder, clock, events = tmp_path / "small.gguf", tmp_path / "shelf", StillClock(), EventBus()
-    small.write_bytes(b"GGUF")
+    small.write_bytes(MODEL)
     folder.mkdir()
-    (folder / "other-Q8_0.gguf").write_bytes(b"GGUF")
+    (folder / "other-Q8_0.gguf").write_bytes(MODEL)
     hub = HubCache(tmp_path / "hub")
-    hub.add("owner/repo", "model-Q4_K_M.gguf", ref="main")
+    hub.add("owner/repo", "model-Q4_K_M.gguf", MODEL, ref="main")
     database = Database(url, timeout_s=5)
     await database.open()
     await database.migrate("auto")

@@ -12,7 +12,7 @@ from bodhi_asgi.events.types import AliasCreated, AliasDeleted, AliasUpdated, Ev
 from bodhi_asgi.models.errors import AliasExists, AliasNotFound, AliasShared, ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.params import RequestParams
 from bodhi_asgi.models.types import Alias, AliasSpec, FileReference
-from tests.models.conftest import Family
+from tests.models.conftest import MODEL, Family
 from tests.shelf.hub_cache import NEW, OLD
 
 HOST = Caller.host()
@@ -46,7 +46,7 @@ async def test_a_file_need_not_be_there_yet(family: Family) -> None:
     assert made.file.snapshot == "main"
     with pytest.raises(ModelFileMissing, match=r"'new-Q8_0\.gguf' of 'owner/new' at 'main' is not on this machine"):
         await family.models.resolve(ANN, "writer")
-    family.hub.add("owner/new", "new-Q8_0.gguf", ref="main")
+    family.hub.add("owner/new", "new-Q8_0.gguf", MODEL, ref="main")
     await family.shelf.look()
     assert (await family.models.resolve(ANN, "writer")).spec.path.endswith(f"{NEW}/new-Q8_0.gguf")
 
@@ -239,7 +239,7 @@ async def test_an_id_that_is_none_is_not_found(family: Family, alias_id: str) ->
 
 
 async def test_aliases_of_one_file_share_its_engine_unless_they_run_it_otherwise(family: Family) -> None:
-    family.hub.add("owner/repo", "model-Q4_K_M.gguf", b"older", snapshot=OLD)
+    family.hub.add("owner/repo", "model-Q4_K_M.gguf", MODEL, snapshot=OLD)
     await family.shelf.look()
     bare = (await family.models.resolve(ANN, FOUND)).spec
     for name, made in (

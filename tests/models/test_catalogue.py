@@ -10,7 +10,7 @@ from bodhi_asgi.caller import Caller, Grants, Scope, ScopeMissing
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.models.types import AliasSpec, FileReference, ModelQuery, Source
-from tests.models.conftest import Family
+from tests.models.conftest import MODEL, Family
 
 ANN = Caller.user("ann", scopes=(Scope.MODELS_READ, Scope.MODELS_WRITE))
 FILE = FileReference("owner/repo", "model-Q4_K_M.gguf")
@@ -42,7 +42,8 @@ async def test_all_kinds_stand_in_one_list_by_name(full: Family) -> None:
     assert (page.total, page.page, page.page_size) == (7, 1, 30)
     assert [entry.source for entry in page.data] == [Source.USER] * 3 + [Source.MODEL] * 4
     sizes = [entry.size_bytes for entry in page.data]
-    assert sizes == [4, None, 4, DEMO_MODEL_PATH.stat().st_size, 4, 4, 4]
+    size = len(MODEL)
+    assert sizes == [size, None, size, DEMO_MODEL_PATH.stat().st_size, size, size, size]
     assert page.data[2].alias is not None
     assert page.data[2].alias.file == page.data[5].file
 
@@ -72,8 +73,8 @@ async def test_pages_are_the_list_in_pieces(full: Family, page_size: int) -> Non
         ({"sources": frozenset({Source.USER})}, ["Zoe", "absent", "b/writer"]),
         ({"sources": frozenset({Source.MODEL})}, ["demo", LOCAL, FOUND, "small"]),
         ({"sources": frozenset()}, []),
-        ({"size_min": 5}, ["absent", "demo"]),
-        ({"size_max": 4}, ["Zoe", "absent", "b/writer", LOCAL, FOUND, "small"]),
+        ({"size_min": len(MODEL) + 1}, ["absent", "demo"]),
+        ({"size_max": len(MODEL)}, ["Zoe", "absent", "b/writer", LOCAL, FOUND, "small"]),
         ({"size_min": 5, "size_max": 6}, ["absent"]),
         ({"search": "WRITER"}, ["b/writer"]),
         ({"search": "q4_k"}, ["b/writer", FOUND]),
@@ -108,12 +109,12 @@ async def test_everybody_sees_what_is_granted_and_what_may_be_used(full: Family)
 
 
 async def test_what_comes_and_goes_on_the_disk_comes_and_goes_in_the_list(full: Family, tmp_path: Path) -> None:
-    (full.folder / "new-Q5_0.gguf").write_bytes(b"GGUF and more")
+    (full.folder / "new-Q5_0.gguf").write_bytes(MODEL + bytes(10))
     (full.folder / "other-Q8_0.gguf").unlink()
     await full.shelf.look()
     found = await names(full, search="local/")
     assert found == ["local/shelf:new-Q5_0"]
-    assert await names(full, size_min=13, size_max=13) == ["absent", "local/shelf:new-Q5_0"]
+    assert await names(full, size_min=len(MODEL) + 10, size_max=len(MODEL) + 10) == ["absent", "local/shelf:new-Q5_0"]
 
 
 @pytest.mark.parametrize(
