@@ -6,6 +6,7 @@ something else a moment later leads nowhere. Redirects are followed by whoever k
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -17,6 +18,7 @@ import httpx2
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 Permits: TypeAlias = Callable[[str, IPAddress], bool]
 
+READ_BYTES: Final = 256 * 1024
 NAT64: Final = ip_network("64:ff9b::/96")
 UNICAST_GLOBAL_IPV6: Final = ip_network("2000::/3")
 
@@ -94,13 +96,39 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             if not self._permits(host, address):
                 continue
             try:
-                return await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                return WideStream(
+                    await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                )
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure
 
     async def sleep(self, seconds: float) -> None:
         await self._network.sleep(seconds)
+
+
+class WideStream(httpcore2.AsyncNetworkStream):
+    """A connection that is read in pieces as large as the system has them: most of a download's cost is per piece."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max(max_bytes, READ_BYTES), timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        return WideStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 async def _resolve(host: str, port: int, timeout_s: float | None) -> Sequence[IPAddress]:

@@ -195,7 +195,7 @@ class Receiver:
         self._progress = progress
         self._told_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        # A death costs at most two writes, and shall cost less than a hundredth of the file.
+        # A death costs at most two writes, or two pieces as they come, and shall cost little of a small file.
         self._write_bytes = min(MAX_WRITE, max(MIN_WRITE, remote.size_bytes // 400))
         self.bytes = 0
 

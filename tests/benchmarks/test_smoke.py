@@ -84,3 +84,12 @@ def test_headers_are_read_by_both_readers() -> None:
     # How much quicker ours is, a small vocabulary on a busy machine does not tell.
     assert "2,000 tokens" in done.stdout, done.stderr
     assert "gguf / ours" in done.stdout.splitlines()[-1]
+
+
+def test_downloads_are_measured_against_huggingface_hub() -> None:
+    command = [sys.executable, "-m", "benchmarks.download", "--mib", "2", "--rounds", "1", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures.keys() == {"bodhi", "huggingface_hub"}
+    assert all(len(seconds) == 1 for seconds in figures.values())

@@ -23,6 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.servers import serving
 
 PIECE: Final = 64 * 1024
+WHOLE_PIECE: Final = 1024 * 1024
+"""Of an answer that nothing shall happen to, so that the server is not what a download waits for."""
 PAGE: Final = 2
 """Repositories on a page of a search, so that two pages are easily made."""
 
@@ -336,10 +338,11 @@ class Place:
 
     async def _pieces(self, content: Content, begin: int, end: int, fault: Fault, seen: Seen) -> AsyncIterator[bytes]:
         first = begin
+        most = WHOLE_PIECE if fault is NO_FAULT else PIECE
         stops = sorted(stop for stop in (fault.cut_after, fault.hang_after, fault.call_at) if stop is not None)
         while begin < end:
             after = next((first + stop for stop in stops if first + stop > begin), end)
-            piece = content.piece(begin, min(begin + PIECE, after, end))
+            piece = content.piece(begin, min(begin + most, after, end))
             piece = piece or b"\0" * (end - begin)  # beyond the file: what makes it longer than it is
             wrong = fault.wrong_byte_at
             if wrong is not None and begin <= wrong < begin + len(piece):

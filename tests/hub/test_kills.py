@@ -22,9 +22,9 @@ from tests.servers import ROOT
 
 SOAK = bool(os.environ.get("SOAK"))
 KILLS = 500 if SOAK else 25
-IN_A_ROW = 5
+IN_A_ROW = 25
 """Kills of one file before it is let through."""
-SIZE = 16 * 1024 * 1024
+SIZE = 64 * 1024 * 1024
 MAX_TWICE = 0.01
 
 
