@@ -230,7 +230,7 @@ class EngineLoop:
         self._pace.measured(plan, time.monotonic() - began)
         self._in_prefill = frozenset()
         self._moves += 1
-        for row in plan.rows if result.outcome is StepOutcome.DONE else ():
+        for row in plan.rows if self._drafter is not None and result.outcome is StepOutcome.DONE else ():
             self._draft_sizes.learn(row.sampler, row.drafts, len(result.more.get(row.slot, ())))
         self._send(scheduler.apply(plan, result))
         self._free_samplers(scheduler)
@@ -265,6 +265,8 @@ class EngineLoop:
                     break
             if self._is_stopping:
                 return False
+            if not self._inbox:
+                return True
             notes = list(self._inbox)
             self._inbox.clear()
         cancelled = {note.work_id for note in notes if isinstance(note, _Cancel)}

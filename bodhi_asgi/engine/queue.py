@@ -14,6 +14,9 @@ class FairQueue(Generic[T]):
         # The order of the owners is the order of their turns.
         self._lines: dict[str, deque[T]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
 

@@ -67,8 +67,10 @@ class Vocabulary(Protocol):
 class Runner(Protocol):
     """A loaded model."""
 
-    progress: int
-    """Grows while a step is computed, where the library behind it says so. Read from any thread."""
+    @property
+    def progress(self) -> int:
+        """Grows while a step is computed, where the library behind it says so. Read from any thread."""
+        ...
 
     @property
     def vocabulary(self) -> Vocabulary: ...

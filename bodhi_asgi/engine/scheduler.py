@@ -31,6 +31,7 @@ from bodhi_asgi.engine.types import Chunk, EngineStats, Work
 from bodhi_asgi.errors import BodhiError
 
 RETRY_AFTER_S: Final = 1.0
+NOBODY: Final[frozenset[str]] = frozenset()
 NO_DRAFTS: Final[Mapping[int, Sequence[int]]] = MappingProxyType({})
 
 
@@ -105,6 +106,8 @@ class Scheduler:
     def prefilling(self, plan: StepPlan) -> frozenset[str]:
         """The requests whose prompts a plan computes: what is worth interrupting when they are cancelled."""
         numbers = {row.sampler for row in plan.rows if row.is_prompt}
+        if not numbers:
+            return NOBODY
         return frozenset(sequence.work.id for sequence in self._running if sequence.number in numbers)
 
     def cancel(self, work_id: str) -> list[Chunk]:
@@ -154,6 +157,8 @@ class Scheduler:
         :func:`~bodhi_asgi.engine.pace.shares`. ``drafts`` are guesses of what sequences say next, by their number.
         """
         self._cells.keep_copies(self._running)
+        if not drafts and (rows := self._only_decoding()):
+            return StepPlan(tuple(rows), self._cells.edits(), self._running[0].adapters)
         for _ in range(2):  # who had to give way in the first round may be let in again in the second
             self._let_in()
             for adapters in self._turns.order(
@@ -168,9 +173,10 @@ class Scheduler:
 
     def apply(self, plan: StepPlan, result: StepResult) -> list[Chunk]:
         """Take what came of a plan. Sequences that have ended since then are skipped."""
-        for loser in self._running:
-            if loser.slot in result.lost:
-                self._cells.lose(loser)
+        if result.lost:
+            for loser in self._running:
+                if loser.slot in result.lost:
+                    self._cells.lose(loser)
         if result.outcome is StepOutcome.NO_CELLS:
             return self._without_cells()
         if result.outcome is StepOutcome.ABORTED:
@@ -182,7 +188,8 @@ class Scheduler:
             sequence = by_slot.get(row.slot)
             if sequence is None or sequence.number != row.sampler:
                 continue
-            sequence.take_scores(result.scored.get(row.slot, ()))
+            if row.follows:
+                sequence.take_scores(result.scored[row.slot])
             sequence.computed += len(row.tokens) - row.drafts
             if row.wants_token:
                 more = result.more.get(row.slot, ())
@@ -199,7 +206,7 @@ class Scheduler:
     @property
     def is_idle(self) -> bool:
         """Whether nothing runs and nothing waits, or only what is paused. Who waits can always be let in then."""
-        return not len(self._queue) and all(sequence.is_paused for sequence in self._running)
+        return not self._queue and all(sequence.is_paused for sequence in self._running)
 
     @property
     def next_deadline_s(self) -> float | None:
@@ -234,6 +241,19 @@ class Scheduler:
             sequence = self._queue.pop(owner)
             self._cells.enter(sequence)
             self._running.append(sequence)
+
+    def _only_decoding(self) -> list[Row]:
+        """The rows of a step in which all who run have their one token, as in most steps; none where it is not so.
+
+        There is nobody to be let in, nobody stands still, and nobody has to give anything up.
+        """
+        running = self._running
+        if not running or self._queue or self._slots.cells_free < len(running):
+            return []
+        adapters = running[0].adapters
+        if not all(one.wants_token and one.adapters == adapters for one in running):
+            return []
+        return [self._hold_row(one, 1) for one in running]
 
     def _rows(self, adapters: AdapterSet, prefill_limit: int, drafts: Mapping[int, Sequence[int]]) -> list[Row]:
         """One step of the sequences with these adapters: the others wait for the next one."""
@@ -311,7 +331,8 @@ class Scheduler:
         return True
 
     def _hold_row(self, sequence: Running, size: int, drafts: Sequence[int] = ()) -> Row:
-        guess = tuple(drafts[: max(0, self._cells.available - size)])  # nobody gives way for a guess
+        # Nobody gives way for a guess.
+        guess = tuple(drafts[: max(0, self._cells.available - size)]) if drafts else ()
         self._cells.extend(sequence, size + len(guess))
         return sequence.row(size, guess)
 

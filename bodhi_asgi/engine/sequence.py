@@ -115,6 +115,8 @@ class Sequence:
     def row(self, size: int, drafts: tuple[int, ...] = ()) -> Row:
         """The next ``size`` pending tokens as a row of a plan, with a guess of what follows them."""
         assert self.slot is not None
+        if size == 1 and self.pending == 1 and not drafts:  # as in most steps
+            return Row(self.slot, self.number, self.computed, (self.tokens[-1],), wants_token=True)
         end = self.computed + size
         tokens = (*self.tokens[self.computed : end], *drafts)
         follows = self.tokens[self.computed + 1 : min(end + 1, self.prompt_tokens)] if self.is_scored else ()
@@ -150,7 +152,7 @@ class Sequence:
             return self._last(self.text.finish(), FinishReason.STOP)
         self.tokens.append(token)
         piece = vocabulary.piece(token)
-        self.thoughts.hear(piece.decode(errors="ignore"))
+        self.thoughts.hear(piece)
         begin = self.text.pushed
         text = self.text.push(piece, may_stop=self.generated > request.min_tokens)
         self.scores.add(drawn, vocabulary, begin, self.text)

@@ -15,11 +15,11 @@ class Thoughts:
         self.is_open = bool(thinking) and opening.strip().endswith(self._open)
         self.tokens = 0
 
-    def hear(self, text: str) -> None:
+    def hear(self, piece: bytes) -> None:
         """Take one more token's text."""
         if self._thinking is None:
             return
-        self._heard += text
+        self._heard += piece.decode(errors="ignore")
         if self.is_open:
             self.tokens += 1
             if self._close in self._heard:

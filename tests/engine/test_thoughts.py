@@ -10,7 +10,7 @@ from bodhi_asgi.engine.thoughts import Thoughts
 def heard(*pieces: str, opening: str = "") -> Thoughts:
     thoughts = Thoughts(syntaxes.THINK, opening)
     for piece in pieces:
-        thoughts.hear(piece)
+        thoughts.hear(piece.encode())
     return thoughts
 
 
@@ -27,7 +27,7 @@ def test_an_answer_that_has_begun_to_speak_does_not_think() -> None:
 
 def test_a_family_without_thoughts_has_none() -> None:
     thoughts = Thoughts(None, "<think>")
-    thoughts.hear("<think>")
+    thoughts.hear(b"<think>")
     assert (thoughts.tokens, thoughts.is_open) == (0, False)
 
 

@@ -18,6 +18,7 @@ from bodhi_asgi.engine.process.protocol import (
     unload_reason,
     work_from_plain,
 )
+from bodhi_asgi.engine.process.sender import Sender
 from bodhi_asgi.engine.types import Job, UnloadReason
 
 HANDSHAKE_S: Final = 5.0
@@ -69,6 +70,7 @@ class Session(asyncio.Protocol):
     """Reads frames in order; a malformed one, or one out of order, ends the connection without a word."""
 
     _transport: asyncio.Transport
+    _sender: Sender
 
     def __init__(self, server: Server, number: int) -> None:
         self.number = number
@@ -86,6 +88,7 @@ class Session(asyncio.Protocol):
         if peer_uid(self._transport.get_extra_info("socket")) != os.getuid():
             self._transport.abort()
             return
+        self._sender = Sender(self._transport.get_extra_info("socket"))
         self._handshake = asyncio.get_running_loop().call_later(HANDSHAKE_S, self._transport.abort)
         self.send({"op": "challenge", "nonce": self._nonce, "protocol": PROTOCOL_VERSION, "version": __version__})
 
@@ -102,6 +105,7 @@ class Session(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         if self._handshake is not None:
             self._handshake.cancel()
+            self._sender.close()
         self._leave()
 
     def send(self, message: Message) -> None:
@@ -109,13 +113,13 @@ class Session(asyncio.Protocol):
         self.write(encode(message))
 
     def write(self, frame: bytes) -> None:
-        """Write a frame as it is."""
+        """Write a frame as it is. Thread-safe."""
         if not self._transport.is_closing():
-            self._transport.write(frame)
+            self._sender.write(frame)
 
     def close(self) -> None:
         """Close once everything written has gone out."""
-        self._transport.close()
+        self._sender.when_empty(self._transport.close)
 
     def _leave(self) -> bool:
         known, self._known = self._known, False

@@ -1,7 +1,7 @@
 """Requests on their way through the engine process: sessions on one side, the engine loop on the other.
 
-Chunks are counted against each reader's credits in the engine thread, so that a pause comes in time; they are written
-in the socket's thread, one frame per host with everything since the last.
+Chunks are counted against each reader's credits in the engine thread, so that a pause comes in time, and written there
+too, one frame per step and host. The socket's thread has nothing to do with most steps.
 """
 
 import asyncio
@@ -19,9 +19,6 @@ from bodhi_asgi.engine.process.protocol import CREDITS, Row, chunk_frames, chunk
 from bodhi_asgi.engine.process.session import Session
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.types import Chunk, Job, ModelSpec
-
-FRAME_PAUSE_S: Final = 0.001
-"""The least time between two frames to one host; a model that is faster than that has its steps share a frame."""
 
 PATIENCE_S: Final = 5.0
 """How long a suspect, and the line behind it, waits for running answers to finish before it enters beside them."""
@@ -65,12 +62,9 @@ class Traffic:
         self.occupancy: Final = Occupancy(spec.keep_alive_s, self._loop.time())
         self._admission = Admission(self._admit)
         self._patience: asyncio.TimerHandle | None = None
-        self._flush_timer: asyncio.TimerHandle | None = None
-        self._flushed_at_s = 0.0
         # Shared with the engine thread, under the guard:
         self._guard = threading.Lock()
         self._requests: dict[str, Request] = {}
-        self._outbox: list[Chunk] = []
 
     @property
     def under_way(self) -> int:
@@ -140,57 +134,43 @@ class Traffic:
 
     def _deliver(self, chunks: list[Chunk]) -> None:
         # Called in the engine thread, once per step. A reader who has no credit left waits for what it has coming.
-        has_paused = False
-        with self._guard:
-            for chunk in chunks:
-                request = self._requests.get(chunk.work_id)
-                if request is None or chunk.is_final:
-                    continue
-                request.credits -= 1
-                if request.credits <= 0 and not request.is_paused:
-                    request.is_paused = True
-                    self.engine.pause(chunk.work_id)
-                    has_paused = True
-            wake = has_paused or not self._outbox
-            self._outbox += chunks
-        if wake:
-            with contextlib.suppress(RuntimeError):  # the socket's loop has ended already
-                self._loop.call_soon_threadsafe(self._flush_soon, has_paused)
-
-    def _flush_soon(self, at_once: bool) -> None:
-        wait_s = self._flushed_at_s + FRAME_PAUSE_S - self._loop.time()
-        if at_once or wait_s <= 0:
-            self._flush()
-        elif self._flush_timer is None:
-            self._flush_timer = self._loop.call_later(wait_s, self._flush)
-
-    def _flush(self) -> None:
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
-            self._flush_timer = None
-        self._flushed_at_s = self._loop.time()
         rows: dict[Session, list[Row]] = {}
         proven: list[str] = []
         finished: list[str] = []
         with self._guard:
-            chunks, self._outbox = self._outbox, []
             for chunk in chunks:
                 request = self._requests.get(chunk.work_id)
                 if request is None:
                     continue
                 if isinstance(chunk.error, EngineLost | EngineStopped):
-                    self._failed()
+                    self._call(self._failed)
                     return
                 rows.setdefault(request.session, []).append(chunk_to_row(request.number, chunk))
                 if chunk.is_final:
                     del self._requests[chunk.work_id]
                     finished.append(chunk.work_id)
-                elif chunk.has_content and not request.is_shown:
-                    request.is_shown = True
-                    proven.append(chunk.work_id)
+                else:
+                    self._count(chunk, request, proven)
         for session, theirs in rows.items():
             for frame in chunk_frames(theirs):
                 session.write(frame)
+        if proven or finished:
+            self._call(self._note, proven, finished)
+
+    def _count(self, chunk: Chunk, request: Request, proven: list[str]) -> None:
+        request.credits -= 1
+        if request.credits <= 0 and not request.is_paused:
+            request.is_paused = True
+            self.engine.pause(chunk.work_id)
+        if not request.is_shown and chunk.has_content:
+            request.is_shown = True
+            proven.append(chunk.work_id)
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the socket's loop has ended already
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _note(self, proven: list[str], finished: list[str]) -> None:
         for inner_id in proven:
             self._admission.prove(inner_id)
         for inner_id in finished:

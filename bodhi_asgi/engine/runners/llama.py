@@ -9,7 +9,6 @@ import ctypes
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +25,7 @@ from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners import llama_tuning
 from bodhi_asgi.engine.runners.llama_adapters import LlamaAdapters
 from bodhi_asgi.engine.runners.llama_batch import Batch
+from bodhi_asgi.engine.runners.llama_brake import make_brake
 from bodhi_asgi.engine.runners.llama_drafter import LlamaDrafter, takes_back
 from bodhi_asgi.engine.runners.llama_draw import Drawer
 from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, answer_grammar_of, make_tokenizer
@@ -64,16 +64,18 @@ class LlamaRunner:
         self._drawers: dict[int, Drawer] = {}
         self._candidates: Candidates | None = None
         self._grammars: GrammarCompiler | None = None
-        self.progress = 0
-        self._is_interrupted = False
         # ctypes frees a callback that nobody references, and llama.cpp would call into nothing.
-        self._abort_callback = llama_cpp.ggml_abort_callback(self._on_node)
+        self._brake = make_brake()
         self._batch: Batch | None = None
         self._adapters = LlamaAdapters()
         self._pooled: PooledContext | None = None
         self._images: LlamaImages | None = None
         self._lead: ImageLead | None = None
         self._drafter: LlamaDrafter | None = None
+
+    @property
+    def progress(self) -> int:
+        return self._brake.progress
 
     @property
     def vocabulary(self) -> LlamaVocabulary:
@@ -151,12 +153,12 @@ class LlamaRunner:
         self._adapters.apply(self._context, plan.adapters)
         code, rows, outputs = DECODED, plan.rows, []
         if self._lead is not None and any(map(has_image, rows)):
-            code, rows = self._lead.compute(rows, lambda: self._is_interrupted)
+            code, rows = self._lead.compute(rows, lambda: self._brake.is_pulled)
         if code == DECODED and rows:
-            outputs = self._batch.fill(replace(plan, rows=rows))
+            outputs = self._batch.fill(rows)
             code = llama_cpp.llama_decode(self._context, self._batch.native)
         # After the step and not before it: an interrupt that comes a moment early is meant for the step that follows.
-        self._is_interrupted = False
+        self._brake.release()
         if code == DECODED:
             return self._result(outputs)
         # Some of the batch may have been computed.
@@ -168,33 +170,31 @@ class LlamaRunner:
         raise RuntimeError(f"llama_decode failed with {code}: {_reason()}")
 
     def _result(self, outputs: list[tuple[Row, int]]) -> StepResult:
-        scored = {
-            row.slot: self._drawers[row.sampler].score(end - len(row.tokens), row.follows)
-            for row, end in outputs
-            if row.follows
-        }
-        drawn = {row.slot: self._draw(row, end - 1 - row.drafts) for row, end in outputs if row.wants_token}
-        return StepResult(
-            drawn={slot: first for slot, (first, *_) in drawn.items()},
-            more={slot: tuple(more) for slot, (_, *more) in drawn.items() if more},
-            scored=scored,
-        )
+        result = StepResult()
+        for row, end in outputs:
+            drawer = self._drawers[row.sampler]
+            if row.follows:
+                result.scored[row.slot] = drawer.score(end - len(row.tokens), row.follows)
+            if row.wants_token:
+                result.drawn[row.slot] = first = drawer.draw(end - 1 - row.drafts)
+                if row.drafts:
+                    result.more[row.slot] = self._draw_on(drawer, row, first, end - row.drafts)
+        return result
 
-    def _draw(self, row: Row, first: int) -> list[Drawn]:
-        """What follows the row's last token before its guess, and each token of the guess that was drawn indeed."""
-        drawer = self._drawers[row.sampler]
-        drawn = [drawer.draw(first)]
-        for place, guess in enumerate(row.tokens[len(row.tokens) - row.drafts :]):
-            last = drawn[-1]
+    def _draw_on(self, drawer: Drawer, row: Row, last: Drawn, first: int) -> tuple[Drawn, ...]:
+        """What follows each token of the row's guess that was drawn indeed, as ``last`` for the one before it."""
+        drawn: list[Drawn] = []
+        for place, guess in enumerate(row.tokens[len(row.tokens) - row.drafts :], first):
             if last.error is not None or last.is_last or last.token != guess or self.vocabulary.ends(guess):
                 break
-            drawn.append(drawer.draw(first + 1 + place))
-        return drawn
+            last = drawer.draw(place)
+            drawn.append(last)
+        return tuple(drawn)
 
     def pool(self, plan: PooledPlan) -> PooledResult:
         assert self._pooled is not None, "the model is not loaded"
         result = self._pooled.run(plan)
-        self._is_interrupted = False
+        self._brake.release()
         return result
 
     def drafter(self) -> Drafter | None:
@@ -202,7 +202,8 @@ class LlamaRunner:
 
     def interrupt(self) -> None:
         # Where a step cannot be taken back, everybody in it would lose more than the one who leaves would save.
-        self._is_interrupted = self._memory is None or self._memory.can_go_back
+        if self._memory is None or self._memory.can_go_back:
+            self._brake.pull()
 
     def unload(self) -> None:
         for drawer in self._drawers.values():
@@ -231,8 +232,7 @@ class LlamaRunner:
         if self._spec.speculation.kind == "model":
             self._drafter = LlamaDrafter(self._spec)
             threads = thread_count(self._spec.threads)
-            abort = self._abort_callback
-            self._drafter.load(self._model, n_ctx=n_ctx, threads=threads, abort=abort, reason=_reason)
+            self._drafter.load(self._model, n_ctx=n_ctx, threads=threads, brake=self._brake, reason=_reason)
 
     def _load_images(self) -> None:
         # A library of its own, which only models with a projector need.
@@ -243,18 +243,13 @@ class LlamaRunner:
 
     def _on_nodes(self, count: int) -> bool:
         """Called behind some nodes of an image's graph; True gives the step up."""
-        self.progress += count
-        return self._is_interrupted
+        self._brake.advance(count)
+        return self._brake.is_pulled
 
     def _close_context(self) -> None:
         if self._context:
             llama_cpp.llama_free(self._context)
         self._context = self._memory = None
-
-    def _on_node(self, _: Any) -> bool:
-        """Called before each node of the graph is computed; True gives the step up."""
-        self.progress += 1
-        return self._is_interrupted
 
     def _open_context(self) -> ModelFacts:
         if llama_cpp.llama_model_has_encoder(self._model):
@@ -315,7 +310,8 @@ class LlamaRunner:
             n_threads_batch=tuning.threads_batch or threads,
             kv_unified=True,
             no_perf=True,
-            abort_callback=self._abort_callback,
+            abort_callback=self._brake.callback,
+            abort_callback_data=self._brake.data,
             **llama_tuning.of_context(tuning),
             **fields,
         )

@@ -7,7 +7,7 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
-from bodhi_asgi.engine.plan import Row, StepPlan
+from bodhi_asgi.engine.plan import Row
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan
 
 
@@ -15,6 +15,7 @@ class Batch:
     """The arrays of a ``llama_batch``, owned by us and filled through numpy; one sequence per token."""
 
     def __init__(self, size: int) -> None:
+        self._size = size
         self._token = np.zeros(size, np.int32)
         self._position = np.zeros(size, np.int32)
         self._sequences = np.ones(size, np.int32)
@@ -32,11 +33,11 @@ class Batch:
         self.native.seq_id = ctypes.cast(self._slots, ctypes.POINTER(pointer))
         self.native.logits = self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
 
-    def fill(self, plan: StepPlan) -> list[tuple[Row, int]]:
+    def fill(self, rows: Sequence[Row]) -> list[tuple[Row, int]]:
         """Lay out the rows; returns those of which something is wanted, each with the index behind its last token."""
         outputs = []
-        self._logits[:] = 0
-        for row, end in zip(plan.rows, self._lay(plan.rows), strict=True):
+        self._logits.fill(0)
+        for row, end in zip(rows, self._lay(rows), strict=True):
             if row.follows:
                 begin = end - len(row.tokens)
                 self._logits[begin : begin + len(row.follows)] = 1
@@ -55,10 +56,13 @@ class Batch:
         end = 0
         for row in rows:
             begin, end = end, end + len(row.tokens)
-            assert end <= len(self._token), "more tokens than the batch holds"
-            self._token[begin:end] = row.tokens
-            self._position[begin:end] = range(row.position, row.position + len(row.tokens))
-            self._slot[begin:end] = row.slot
+            assert end <= self._size, "more tokens than the batch holds"
+            if end - begin == 1:  # as most rows are, and numbers are set faster than ranges
+                self._token[begin], self._position[begin], self._slot[begin] = row.tokens[0], row.position, row.slot
+            else:
+                self._token[begin:end] = row.tokens
+                self._position[begin:end] = range(row.position, row.position + len(row.tokens))
+                self._slot[begin:end] = row.slot
             yield end
         self.native.n_tokens = end
 

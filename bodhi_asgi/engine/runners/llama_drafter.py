@@ -14,9 +14,10 @@ import numpy as np
 from bodhi_asgi.engine.drafts import MOST_STREAMS, Wanted
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.memory import model_memory
-from bodhi_asgi.engine.plan import Row, StepPlan
+from bodhi_asgi.engine.plan import Row
 from bodhi_asgi.engine.runners import llama_tuning
 from bodhi_asgi.engine.runners.llama_batch import Batch
+from bodhi_asgi.engine.runners.llama_brake import Brake
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.types import ModelSpec
 
@@ -37,7 +38,7 @@ class LlamaDrafter:
         self._ids: dict[int, int] = {}
         self._cells: dict[int, list[int]] = {}
 
-    def load(self, model: Any, *, n_ctx: int, threads: int, abort: Any, reason: Callable[[], str]) -> None:
+    def load(self, model: Any, *, n_ctx: int, threads: int, brake: Brake, reason: Callable[[], str]) -> None:
         """Load it beside ``model``. Raises ModelLoadFailed saying what is wrong with it."""
         path = Path(self._spec.speculation.path)
         memory = model_memory(path, self._spec)
@@ -63,7 +64,8 @@ class LlamaDrafter:
             n_threads_batch=threads,
             kv_unified=True,
             no_perf=True,
-            abort_callback=abort,
+            abort_callback=brake.callback,
+            abort_callback_data=brake.data,
         )
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
@@ -136,7 +138,7 @@ class LlamaDrafter:
                     cells = self._cells[number]
                     rows.append(Row(self._ids[number], number, len(cells), tuple(piece), wants_token=not tokens))
                     cells += piece
-            outputs = self._batch.fill(StepPlan(tuple(rows)))
+            outputs = self._batch.fill(rows)
             if llama_cpp.llama_decode(self._context, self._batch.native):
                 return None
             for row, end in outputs:

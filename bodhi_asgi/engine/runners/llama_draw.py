@@ -56,20 +56,19 @@ class Drawer:
         self._row = ctypes.c_float * len(vocabulary)
         self._shapers = tuple(shapers_of(request, vocabulary, prompt, llama_cpp.llama_n_ctx(context)))
         self._top = request.logprobs
-        self._chain = native_chain(request, vocabulary)
+        chain = chain_of(request, vocabulary)
+        self._is_greedy = chain == [steps.Greedy()]
+        self._chain = native_chain(chain, len(vocabulary))
 
     def draw(self, index: int) -> Drawn:
         """The next token, by the logits of the last step's output ``index``, which must have some."""
         if not self._shapers and self._guide is None and self._top is None:
-            return Drawn(llama_cpp.llama_sampler_sample(self._chain, self._context, index))
+            return Drawn(self._pick(index))
         logits = self._logits(index)
         own = logits.copy() if self._top is not None and self._shapers else logits
         for shaper in self._shapers:
             shaper.shape(logits)
-        if self._guide is None:
-            drawn = Drawn(llama_cpp.llama_sampler_sample(self._chain, self._context, index))
-        else:
-            drawn = self._guide.draw(self._chain, logits)
+        drawn = Drawn(self._pick(index)) if self._guide is None else self._guide.draw(self._chain, logits)
         if drawn.error is None:
             for shaper in self._shapers:
                 shaper.accept(drawn.token)
@@ -87,6 +86,11 @@ class Drawer:
     def free(self) -> None:
         """Release the chain, which owns its samplers."""
         llama_cpp.llama_sampler_free(self._chain)
+
+    def _pick(self, index: int) -> int:
+        if self._is_greedy:  # the chain would write down all tokens of the vocabulary first, to read them once
+            return int(self._logits(index).argmax())
+        return int(llama_cpp.llama_sampler_sample(self._chain, self._context, index))
 
     def _logits(self, index: int) -> Logits:
         """The context's own memory, not a copy: good until the next step."""
@@ -139,14 +143,18 @@ def shapers_of(
         yield ThinkingBudget(vocabulary, thoughts, thinking.close, request.thinking_budget)
 
 
-def native_chain(request: GenerateRequest, vocabulary: LlamaVocabulary) -> Any:
-    """The request's sampler chain. Raises Invalid for options that this vocabulary cannot honour."""
+def chain_of(request: GenerateRequest, vocabulary: LlamaVocabulary) -> list[steps.Step]:
+    """The steps by which its tokens are drawn. Raises Invalid for options that this vocabulary cannot honour."""
     n_vocab = len(vocabulary)
     _refuse_outside("logit_bias", (token for token, _ in request.sampling.logit_bias), n_vocab)
     _refuse_outside("stop_token_ids", request.stop_tokens, n_vocab)
-    never = vocabulary.end_tokens if request.ignore_eos else ()
+    return steps.chain(request.sampling, vocabulary.end_tokens if request.ignore_eos else ())
+
+
+def native_chain(chosen: Iterable[steps.Step], n_vocab: int) -> Any:
+    """Those steps as llama.cpp has them."""
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-    for step in steps.chain(request.sampling, never):
+    for step in chosen:
         llama_cpp.llama_sampler_chain_add(chain, _native(step, n_vocab))
     return chain
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import llama_cpp
 
 from bodhi_asgi.engine.images import has_image, place_of, segments
-from bodhi_asgi.engine.plan import Row, StepPlan
+from bodhi_asgi.engine.plan import Row
 from bodhi_asgi.engine.runners.llama_batch import Batch, EmbeddingBatch
 from bodhi_asgi.engine.runners.llama_images import Interrupted, LlamaImages
 
@@ -53,7 +53,7 @@ class ImageLead:
     def _piece(self, row: Row, start: int, end: int) -> int:
         tokens, position = row.tokens[start:end], row.position + start
         if tokens[0] >= 0:
-            self._batch.fill(StepPlan((Row(row.slot, row.sampler, position, tokens, wants_token=False),)))
+            self._batch.fill((Row(row.slot, row.sampler, position, tokens, wants_token=False),))
             return int(llama_cpp.llama_decode(self._context, self._batch.native))
         try:
             self._embeddings.fill(row.slot, position, self._images.embeddings(tokens))

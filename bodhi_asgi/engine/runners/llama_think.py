@@ -26,7 +26,7 @@ class ThinkingBudget:
 
     def accept(self, token: int) -> None:
         self._written += self._is_due
-        self._thoughts.hear(self._vocabulary.piece(token).decode(errors="ignore"))
+        self._thoughts.hear(self._vocabulary.piece(token))
 
     @property
     def _is_due(self) -> bool:
