@@ -31,7 +31,10 @@ class TextStream:
         """
         text = self._decoder.decode(piece)
         self.pushed += len(text)
-        return self._show(self._release(text) if may_stop else text)
+        if may_stop and (self._stop or self.is_stopped):
+            text = self._release(text)
+        self.shown += len(text)
+        return text
 
     def finish(self) -> str:
         """What was held back, at the end of an answer that no stop string ended."""
@@ -39,9 +42,7 @@ class TextStream:
         self.pushed += len(rest)
         text = self._release(rest)
         held, self._held = self._held, ""
-        return self._show(text if self.is_stopped else text + held)
-
-    def _show(self, text: str) -> str:
+        text = text if self.is_stopped else text + held
         self.shown += len(text)
         return text
 

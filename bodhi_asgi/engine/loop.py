@@ -206,15 +206,20 @@ class EngineLoop:
 
     def _work(self, scheduler: Scheduler, pooled: PooledWorks, facts: ModelFacts) -> None:
         while self._take_in(scheduler, pooled, facts):
-            now_s = time.monotonic()
-            self._send(scheduler.expire(now_s) + pooled.expire(now_s))
-            self._send([self._refused(late) for late in self._workshop.expire(now_s)])
+            self._expire(scheduler, pooled, time.monotonic())
             plan = scheduler.schedule(self._pace.prefill_limit, self._drafts(scheduler))
-            self._free_samplers(scheduler)
             if plan is not None:
                 self._step(scheduler, plan)
+            self._free_samplers(scheduler)
             if not pooled.is_idle:
                 self._pooled_step(pooled, beside_streams=not scheduler.is_idle)
+
+    def _expire(self, scheduler: Scheduler, pooled: PooledWorks, now_s: float) -> None:
+        """End what has passed its deadline."""
+        self._send(scheduler.expire(now_s))
+        self._send(pooled.expire(now_s))
+        if self._awaited:
+            self._send([self._refused(late) for late in self._workshop.expire(now_s)])
 
     def _drafts(self, scheduler: Scheduler) -> Mapping[int, Sequence[int]]:
         """Guesses for the next step."""
@@ -233,7 +238,6 @@ class EngineLoop:
         for row in plan.rows if self._drafter is not None and result.outcome is StepOutcome.DONE else ():
             self._draft_sizes.learn(row.sampler, row.drafts, len(result.more.get(row.slot, ())))
         self._send(scheduler.apply(plan, result))
-        self._free_samplers(scheduler)
 
     def _pooled_step(self, pooled: PooledWorks, *, beside_streams: bool) -> None:
         """Tokenise and compute some of the texts that are read in batches, when it is their turn."""
@@ -254,6 +258,8 @@ class EngineLoop:
 
     def _take_in(self, scheduler: Scheduler, pooled: PooledWorks, facts: ModelFacts) -> bool:
         """Read the inbox, sleeping while there is nothing to do. False when it is time to stop."""
+        if not (self._inbox or self._is_stopping or scheduler.is_idle):  # what comes right now is read a step later
+            return True
         with self._wake:
             while not self._inbox and not self._is_stopping and scheduler.is_idle and pooled.is_idle:
                 scheduler.check()
@@ -265,8 +271,6 @@ class EngineLoop:
                     break
             if self._is_stopping:
                 return False
-            if not self._inbox:
-                return True
             notes = list(self._inbox)
             self._inbox.clear()
         cancelled = {note.work_id for note in notes if isinstance(note, _Cancel)}

@@ -48,7 +48,7 @@ class Pace:
 
     def measured(self, plan: StepPlan, seconds: float) -> None:
         """A step took so long. Steps without a real piece of a prompt say nothing, nor do those that read images."""
-        if plan.prefill_tokens < MIN_TOKENS or any(map(has_image, plan.rows)):
+        if not plan.reads or plan.prefill_tokens < MIN_TOKENS or any(map(has_image, plan.rows)):
             return
         # Beside a piece of a prompt the tokens of those who speak cost as much as its own.
         token_s = max(seconds, 1e-9) / plan.tokens

@@ -65,11 +65,14 @@ class StepPlan:
     """Everything of one step: first the edits, in their order, then the rows in one batch.
 
     llama.cpp applies adapters to a whole batch, so all rows of a step are of sequences with the same ``adapters``.
+    Most steps read nothing, and only let those who speak go on: that is told, because all who look at prompts can skip
+    those.
     """
 
     rows: tuple[Row, ...]
     edits: tuple[Edit, ...] = ()
     adapters: AdapterSet = ()
+    reads: bool = True
 
     @property
     def tokens(self) -> int:

@@ -105,9 +105,9 @@ class Scheduler:
 
     def prefilling(self, plan: StepPlan) -> frozenset[str]:
         """The requests whose prompts a plan computes: what is worth interrupting when they are cancelled."""
-        numbers = {row.sampler for row in plan.rows if row.is_prompt}
-        if not numbers:
+        if not plan.reads:
             return NOBODY
+        numbers = {row.sampler for row in plan.rows if row.is_prompt}
         return frozenset(sequence.work.id for sequence in self._running if sequence.number in numbers)
 
     def cancel(self, work_id: str) -> list[Chunk]:
@@ -158,7 +158,7 @@ class Scheduler:
         """
         self._cells.keep_copies(self._running)
         if not drafts and (rows := self._only_decoding()):
-            return StepPlan(tuple(rows), self._cells.edits(), self._running[0].adapters)
+            return StepPlan(tuple(rows), self._cells.edits(), self._running[0].adapters, reads=False)
         for _ in range(2):  # who had to give way in the first round may be let in again in the second
             self._let_in()
             for adapters in self._turns.order(
@@ -191,11 +191,13 @@ class Scheduler:
             if row.follows:
                 sequence.take_scores(result.scored[row.slot])
             sequence.computed += len(row.tokens) - row.drafts
-            if row.wants_token:
+            if row.drafts:
                 more = result.more.get(row.slot, ())
                 sequence.drafted_tokens += row.drafts
                 sequence.accepted_tokens += len(more)
-                chunks += self._accept_all(sequence, row, (result.drawn[row.slot], *more))
+                chunks += self._accept_all(sequence, (result.drawn[row.slot], *more))
+            elif row.wants_token and (chunk := self._accept(sequence, result.drawn[row.slot])) is not None:
+                chunks.append(chunk)
         return chunks
 
     def ended_samplers(self) -> list[int]:
@@ -251,9 +253,15 @@ class Scheduler:
         if not running or self._queue or self._slots.cells_free < len(running):
             return []
         adapters = running[0].adapters
-        if not all(one.wants_token and one.adapters == adapters for one in running):
-            return []
-        return [self._hold_row(one, 1) for one in running]
+        for one in running:
+            if one.pending != 1 or one.is_paused or one.adapters != adapters:
+                return []
+        rows = []
+        for one in running:
+            row = one.next_row()
+            self._slots.hold(row.slot, row.position + 1)
+            rows.append(row)
+        return rows
 
     def _rows(self, adapters: AdapterSet, prefill_limit: int, drafts: Mapping[int, Sequence[int]]) -> list[Row]:
         """One step of the sequences with these adapters: the others wait for the next one."""
@@ -371,7 +379,7 @@ class Scheduler:
 
     # -- endings
 
-    def _accept_all(self, sequence: Running, row: Row, drawn: tuple[Drawn, ...]) -> list[Chunk]:
+    def _accept_all(self, sequence: Running, drawn: tuple[Drawn, ...]) -> list[Chunk]:
         """Take what was drawn: behind a guess that was right the cells are there already."""
         chunks = []
         for place, one in enumerate(drawn):
@@ -381,8 +389,7 @@ class Scheduler:
                 chunks.append(chunk)
                 if chunk.is_final:
                     return chunks
-        if row.drafts:
-            self._cells.take_back(sequence)
+        self._cells.take_back(sequence)
         return chunks
 
     def _accept(self, sequence: Running, drawn: Drawn) -> Chunk | None:

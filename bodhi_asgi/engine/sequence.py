@@ -115,13 +115,16 @@ class Sequence:
     def row(self, size: int, drafts: tuple[int, ...] = ()) -> Row:
         """The next ``size`` pending tokens as a row of a plan, with a guess of what follows them."""
         assert self.slot is not None
-        if size == 1 and self.pending == 1 and not drafts:  # as in most steps
-            return Row(self.slot, self.number, self.computed, (self.tokens[-1],), wants_token=True)
         end = self.computed + size
         tokens = (*self.tokens[self.computed : end], *drafts)
         follows = self.tokens[self.computed + 1 : min(end + 1, self.prompt_tokens)] if self.is_scored else ()
         is_last = end == len(self.tokens)
         return Row(self.slot, self.number, self.computed, tokens, is_last, len(drafts), tuple(follows))
+
+    def next_row(self) -> Row:
+        """The one pending token of a sequence that speaks, as a row of a plan."""
+        assert self.slot is not None
+        return Row(self.slot, self.number, self.computed, (self.tokens[-1],), wants_token=True)
 
     def most_drafts(self, n_ctx: int) -> int:
         """How many tokens a guess may have that could all be told."""
@@ -153,15 +156,15 @@ class Sequence:
         self.tokens.append(token)
         piece = vocabulary.piece(token)
         self.thoughts.hear(piece)
-        begin = self.text.pushed
-        text = self.text.push(piece, may_stop=self.generated > request.min_tokens)
+        begin, generated = self.text.pushed, self.generated
+        text = self.text.push(piece, may_stop=generated > request.min_tokens)
         self.scores.add(drawn, vocabulary, begin, self.text)
         if self.text.is_stopped:
             return self._last(text, FinishReason.STOP)
         if drawn.is_last:
             return self._last(text + self.text.finish(), FinishReason.STOP)
         limit = request.max_tokens
-        if (limit is not None and self.generated >= limit) or len(self.tokens) >= n_ctx:
+        if (limit is not None and generated >= limit) or len(self.tokens) >= n_ctx:
             return self._last(text + self.text.finish(), FinishReason.LENGTH)
         return Chunk(self.work.id, text, part=self.scores.release(self.text)) if text else None
 

@@ -14,6 +14,9 @@ import llama_cpp
 PERMITS: Final = 2**31 - 1
 """``SEM_VALUE_MAX``; a step takes some millions of them at the very most."""
 
+STEPS: Final = 64
+"""After so many it is looked whether half of them are gone."""
+
 SEMAPHORE: Final = ctypes.c_int64 * 16
 """More than a ``sem_t`` is anywhere."""
 
@@ -53,7 +56,7 @@ class PermitBrake:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._semaphore = SEMAPHORE()
-        self._advanced = 0
+        self._advanced = self._steps = 0
         self._left_at_pull = PERMITS
         self.is_pulled = False
         self.data: int | None = ctypes.addressof(self._semaphore)
@@ -75,6 +78,9 @@ class PermitBrake:
         self._fill(0)
 
     def release(self) -> None:
+        self._steps += 1
+        if not self.is_pulled and self._steps % STEPS:
+            return
         left = self._left()
         if self.is_pulled or left < PERMITS // 2:
             self.is_pulled = False
