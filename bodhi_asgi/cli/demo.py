@@ -39,8 +39,10 @@ class DemoFailed(Unavailable):
 @click.pass_obj
 def demo(options: Options, port: int, check: bool) -> None:
     """Serve the demo model from an empty data directory that is removed at the end."""
+    from bodhi_asgi.cli.listening import run
+
     with TemporaryDirectory(prefix="bodhi-demo-") as folder:
-        asyncio.run(_demo(options, folder, port, check))
+        run(_demo(options, folder, port, check))
 
 
 async def _demo(options: Options, folder: str, port: int, check: bool) -> None:

@@ -1,6 +1,5 @@
 """``bodhi serve``: the server on its own, over HTTP."""
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +46,9 @@ def serve(options: Options, host: str | None, port: int | None, models: dict[str
         demo=demo,
         bind_address=None if address == config.bind_address else address,
     )
-    asyncio.run(_serve(builder))
+    from bodhi_asgi.cli.listening import run
+
+    run(_serve(builder))
 
 
 async def _serve(builder: "BodhiServerBuilder") -> None:

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bodhi_asgi.engine.life import life_of
 from bodhi_asgi.engine.plan import Edit
 from bodhi_asgi.engine.prefix import NoPrefix, PrefixCache, RadixPrefix
 from bodhi_asgi.engine.sequence import Sequence
@@ -53,11 +54,18 @@ class Cells:
     """Slots, cells and the prefix cache as one.
 
     ``shared`` lets owners use what others have computed. ``whole`` is for models whose sequences can only be shared as
-    they stand: copies are kept of the places where prompts are likely to part.
+    they stand: copies are kept of the places where prompts are likely to part. What is cached is given up when so many
+    tokens as ``life`` says have been computed since it was used last.
     """
 
     def __init__(
-        self, table: SlotTable, prefix: PrefixCache | None = None, *, shared: bool = False, whole: bool = False
+        self,
+        table: SlotTable,
+        prefix: PrefixCache | None = None,
+        *,
+        shared: bool = False,
+        whole: bool = False,
+        life: int | None = None,
     ) -> None:
         self.table = table
         self._prefix = prefix or NoPrefix()
@@ -65,6 +73,9 @@ class Cells:
         self._whole = whole
         self._keeps_copies = whole and not isinstance(self._prefix, NoPrefix)
         self._running: dict[int, Sequence] = {}
+        self._life = life
+        self._computed = 0
+        self._let_go_at: dict[int, int] = {}  # how much was computed when they were used last, longest unused first
         self._short: dict[int, int] = {}  # the cells of short sequences that are cached, longest unused first
 
     @property
@@ -139,6 +150,17 @@ class Cells:
         assert sequence.slot is not None
         self.table.hold(sequence.slot, sequence.computed)
 
+    def has_computed(self, tokens: int) -> None:
+        """So many tokens were computed in a step; what has been unused for too long is given up."""
+        self._computed += tokens
+        if self._life is None:
+            return
+        while self._let_go_at:
+            slot, at = next(iter(self._let_go_at.items()))
+            if self._computed - at <= self._life:
+                return
+            self._discard(slot)
+
     def leave(self, sequence: Sequence) -> None:
         """Take a sequence's slot; what it has computed stays as cache if it is worth it and not there already."""
         assert sequence.slot is not None
@@ -187,7 +209,8 @@ class Cells:
         self.table.check()
         self._prefix.check()
         assert self.table.slots_used == len(self._running), "a slot without a sequence, or the reverse"
-        assert not self._short.keys() & self._running.keys(), "a sequence that runs counts as cached"
+        assert self._short.keys() <= self._let_go_at.keys(), "a short sequence that is not cached"
+        assert not self._let_go_at.keys() & self._running.keys(), "a sequence that runs counts as cached"
 
     def _best(self, sequence: Sequence, ahead: Mapping[int, Sequence]) -> _Found:
         found = _Found()
@@ -233,6 +256,8 @@ class Cells:
         """It was used last of all that is cached. Of short ones only so many stay."""
         self._prefix.let_go(slot)
         self._short.pop(slot, None)
+        self._let_go_at.pop(slot, None)
+        self._let_go_at[slot] = self._computed
         cells = self.table.cells_of(slot)
         if cells < SHORT and not self._whole:
             self._short[slot] = cells
@@ -242,6 +267,7 @@ class Cells:
 
     def _discard(self, slot: int) -> None:
         self._short.pop(slot, None)
+        self._let_go_at.pop(slot, None)
         self._prefix.remove(slot)
         self.table.drop(slot)
 
@@ -272,4 +298,7 @@ def make_cells(spec: ModelSpec, facts: ModelFacts) -> Cells:
     is_kept = spec.prefix_sharing != "none" and facts.sequences > spec.slots
     table = SlotTable(spec.slots, facts.n_ctx, facts.sequences)
     prefix = RadixPrefix() if is_kept else NoPrefix()
-    return Cells(table, prefix, shared=spec.prefix_sharing == "all", whole=facts.reuse == "whole")
+    is_whole = facts.reuse == "whole"
+    # Nobody looks at another's state.
+    life = None if is_whole else life_of(spec, facts)
+    return Cells(table, prefix, shared=spec.prefix_sharing == "all", whole=is_whole, life=life)

@@ -99,11 +99,11 @@ class ThreadEngine:
         is_over = False
         try:
             while not is_over:
-                chunk = await mailbox.get()
+                chunk, count = await mailbox.get()
                 is_over = chunk.is_final
                 if chunk.error is not None:
                     raise chunk.error
-                mail.has_read(work.id, mailbox)
+                mail.has_read(work.id, mailbox, count)
                 yield Delta(chunk.text, chunk.finish, chunk.usage, part=chunk.part, opening=chunk.opening)
         finally:
             mail.close(work.id)

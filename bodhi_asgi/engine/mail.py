@@ -11,6 +11,7 @@ from typing import Final
 
 from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.types import Chunk
+from bodhi_asgi.engine.unread import take
 
 UNREAD_LIMIT: Final = 32
 """Chunks that may wait for a reader before its sequence is paused; it goes on when half of them have been read."""
@@ -32,11 +33,12 @@ class Mailbox:
         self.chunks.append(chunk)
         self._arrived.set()
 
-    async def get(self) -> Chunk:
+    async def get(self) -> tuple[Chunk, int]:
+        """What has come of the answer, and of how many chunks it is made."""
         while not self.chunks:
             self._arrived.clear()
             await self._arrived.wait()
-        return self.chunks.popleft()
+        return take(self.chunks)
 
 
 class Mail:
@@ -60,10 +62,10 @@ class Mail:
         """Nobody reads it any more."""
         del self._mailboxes[work_id]
 
-    def has_read(self, work_id: str, mailbox: Mailbox) -> None:
-        """The reader has taken one chunk."""
+    def has_read(self, work_id: str, mailbox: Mailbox, count: int) -> None:
+        """The reader has taken so many chunks."""
         with self._guard:
-            mailbox.unread -= 1
+            mailbox.unread -= count
             if mailbox.is_paused and mailbox.unread <= UNREAD_LIMIT // 2:
                 mailbox.is_paused = False
                 self.engine.resume(work_id)

@@ -198,6 +198,7 @@ class Scheduler:
                 chunks += self._accept_all(sequence, (result.drawn[row.slot], *more))
             elif row.wants_token and (chunk := self._accept(sequence, result.drawn[row.slot])) is not None:
                 chunks.append(chunk)
+        self._cells.has_computed(plan.tokens)
         return chunks
 
     def ended_samplers(self) -> list[int]:

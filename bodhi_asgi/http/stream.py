@@ -14,7 +14,6 @@ from starlette.types import Message, Receive, Send
 
 from bodhi_asgi.errors import BodhiError, Broken, ShuttingDown
 
-QUEUE: Final = 16
 PING_S: Final = 15.0
 STALL_S: Final = 15.0
 """Seconds that a client may leave what was sent unread; then it is given up, because its answer holds a slot."""
@@ -22,7 +21,6 @@ PING: Final = b": ping\n\n"
 YIELD_EVERY: Final = 8
 LAST_WORD_S: Final = 1.0
 """Seconds for a client to take the last word of a stream when the server stops."""
-END: Final = None
 RETRY_S: Final = 5.0
 
 HEADERS: Final = (
@@ -66,22 +64,24 @@ async def send_stream(
     ``draining`` returns an awaitable that is done when the server is told to stop. Returns early when the client
     leaves.
     """
-    queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
-    producer = asyncio.create_task(_produce(stream, queue, on_error))
+    line = _Line(send)
     gone = asyncio.create_task(_until_gone(receive))
     drain = asyncio.ensure_future(draining())
-    tasks: list[asyncio.Future[Any]] = [producer, gone, drain]
+    tasks: list[asyncio.Future[Any]] = [gone, drain]
     try:
         await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *headers]})
-        sender = asyncio.create_task(_send_frames(queue, send))
-        tasks.append(sender)
-        await asyncio.wait({sender, gone, drain}, return_when=asyncio.FIRST_COMPLETED)
-        if gone.done() or (sender.done() and not sender.result()):
+        sender = asyncio.create_task(_send_frames(stream, line, on_error))
+        pulse = asyncio.create_task(line.keep_alive())
+        tasks += [sender, pulse]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done() or pulse.done():
             return
-        if not sender.done():
-            await _cancel(producer, sender)
+        if sender.done():
+            sender.result()
+        else:
+            await _cancel(sender, pulse)
             error = ShuttingDown("the server is shutting down; the answer is not complete")
-            if not await _sent(send, stream.error_frame(error), LAST_WORD_S):
+            if not await line.sends_within(LAST_WORD_S, stream.error_frame(error)):
                 return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
@@ -91,54 +91,66 @@ async def send_stream(
             await stream.aclose()
 
 
-async def _produce(stream: EventStream, queue: "asyncio.Queue[bytes | None]", on_error: Callable[..., None]) -> None:
+async def _send_frames(stream: EventStream, line: "_Line", on_error: Callable[..., None]) -> None:
+    """Send all frames, and what went wrong as the last one."""
     count = 0
     try:
         async for data in stream.frames:
-            await queue.put(data)
+            await line.send(data)
             count += 1
             if count % YIELD_EVERY == 0:
                 # A source that never really waits would keep the whole loop for itself.
                 await asyncio.sleep(0)
     except BodhiError as error:
         on_error(error)
-        await queue.put(stream.error_frame(error))
+        await line.send(stream.error_frame(error))
     except Exception as error:
         on_error(error)
-        await queue.put(stream.error_frame(Broken("the answer could not be completed")))
-    await queue.put(END)
+        await line.send(stream.error_frame(Broken("the answer could not be completed")))
 
 
-async def _send_frames(queue: "asyncio.Queue[bytes | None]", send: Send) -> bool:
-    """Send until the end; False when the client has stopped reading."""
-    while True:
-        data, is_end = await _next_frames(queue)
-        if data and not await _sent(send, data, STALL_S):
+class _Line:
+    """The way to one client, used by one at a time, and watched by one timer instead of two for each frame."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._turn = asyncio.Lock()
+        self._now_s = asyncio.get_running_loop().time
+        self._began_s = self._now_s()
+        self._is_sending = False
+
+    async def send(self, data: bytes) -> None:
+        """Send a part of the body; servers hold this back while the client's socket is full."""
+        async with self._turn:
+            self._began_s = self._now_s()
+            self._is_sending = True
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            self._is_sending = False
+
+    async def sends_within(self, seconds: float, data: bytes) -> bool:
+        """Whether the client took ``data`` in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.send(data)
+        except TimeoutError:
             return False
-        if is_end:
-            return True
+        return True
 
+    async def keep_alive(self) -> None:
+        """Ping where nothing was sent for a while; returns when the client has stopped reading.
 
-async def _sent(send: Send, data: bytes, within_s: float) -> bool:
-    """Whether the client took ``data`` in time; servers hold a send back while its socket is full."""
-    try:
-        async with asyncio.timeout(within_s):
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _next_frames(queue: "asyncio.Queue[bytes | None]") -> tuple[bytes, bool]:
-    """What is to be sent next, and whether that is all. A connection that is half open is found out only by writing."""
-    try:
-        async with asyncio.timeout(PING_S):
-            ready = [await queue.get()]
-    except TimeoutError:
-        return PING, False
-    while not queue.empty():
-        ready.append(queue.get_nowait())
-    return b"".join(part for part in ready if part is not END), ready[-1] is END
+        A connection that is half open is found out only by writing.
+        """
+        look_s = min(PING_S, STALL_S)
+        while True:
+            quiet_s = self._now_s() - self._began_s
+            if self._is_sending and quiet_s >= STALL_S:
+                return
+            if not self._is_sending and quiet_s >= PING_S:
+                if not await self.sends_within(STALL_S, PING):
+                    return
+            else:
+                await asyncio.sleep(look_s - quiet_s if quiet_s < look_s else look_s)
 
 
 class Departure:

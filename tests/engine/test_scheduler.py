@@ -1,5 +1,6 @@
 """The scheduler under everything that can happen to it, in any order: nothing is lost, and nothing ends twice."""
 
+from contextlib import suppress
 from typing import Final
 
 import pytest
@@ -17,13 +18,14 @@ from bodhi_asgi.engine.errors import (
     PromptInvalid,
     WorkCancelled,
 )
+from bodhi_asgi.engine.life import life_of
 from bodhi_asgi.engine.pace import MIN_TOKENS, Pace, shares
 from bodhi_asgi.engine.plan import Clear, Copy, Edit, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.prefix import NoPrefix, RadixPrefix
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import RETRY_AFTER_S, Scheduler
 from bodhi_asgi.engine.slots import SlotTable
-from bodhi_asgi.engine.types import Chunk, EngineStats, ModelSpec
+from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec
 from bodhi_asgi.messages.answers import FinishReason
 from tests.engine.support import work
 
@@ -56,13 +58,15 @@ class Machine:
         kept: int = 8,
         shared: bool = False,
         whole: bool = False,
+        life: int | None = None,
+        planner: type[Scheduler] = Scheduler,
     ) -> None:
         self.n_ctx, self.n_batch, self.whole = n_ctx, n_batch, whole
         kind = StatefulRunner if whole else EchoRunner
         self.runner = kind(ModelSpec("parrot", "nowhere", runner="echo", n_ctx=n_ctx))
         table, prefix = SlotTable(slots, n_ctx, slots + kept), RadixPrefix() if kept else NoPrefix()
-        self.cells = Cells(table, prefix, shared=shared, whole=whole)
-        self.scheduler = Scheduler(
+        self.cells = Cells(table, prefix, shared=shared, whole=whole, life=life)
+        self.scheduler = planner(
             self.runner.vocabulary,
             cells=self.cells,
             n_ctx=n_ctx,
@@ -162,9 +166,18 @@ class AnyOrder(RuleBasedStateMachine):
         kept=st.integers(0, 4),
         shared=st.booleans(),
         whole=st.booleans(),
+        life=st.sampled_from([None, 30]),
     )
     def begin(
-        self, slots: int, n_ctx: int, n_batch: int, queue_limit: int, kept: int, shared: bool, whole: bool
+        self,
+        slots: int,
+        n_ctx: int,
+        n_batch: int,
+        queue_limit: int,
+        kept: int,
+        shared: bool,
+        whole: bool,
+        life: int | None,
     ) -> None:
         self.machine = Machine(
             slots=slots,
@@ -175,6 +188,7 @@ class AnyOrder(RuleBasedStateMachine):
             kept=kept,
             shared=shared,
             whole=whole,
+            life=life,
         )
         self.slots, self.queue_limit = slots, queue_limit
         self.now_s = 0.0
@@ -573,3 +587,104 @@ def test_a_model_that_keeps_nothing_makes_no_copies_either() -> None:
     machine.finish()
     assert machine.scheduler.stats().cells_cached == 0
     machine.is_empty()
+
+
+def test_what_nobody_asks_for_again_is_given_up_after_so_much_else() -> None:
+    machine = Machine(n_ctx=4096, n_batch=512, life=900)
+    machine.ask(400)
+    machine.finish()
+    assert machine.scheduler.stats().cells_cached > 400
+    for asked in (False, True):  # 600 tokens each, read and said
+        machine.ask(300)
+        machine.finish()
+        # Of each, what it read and what it said; the first one is there no more in the end.
+        assert (machine.scheduler.stats().cells_cached < 1300) is asked
+        machine.scheduler.check()
+    machine.is_empty()
+
+
+def test_what_is_asked_for_again_and_again_stays() -> None:
+    machine = Machine(n_ctx=4096, n_batch=512, life=900)
+    for _ in range(6):
+        asked = machine.ask(300, stem=290)
+        machine.finish()
+    usage = machine.ends[asked].usage
+    assert usage is not None
+    assert usage.cached_tokens > 280
+    machine.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "size_bytes", "gpu_layers", "life"),
+    [
+        ({"general.architecture": "x", "x.block_count": "6", "x.attention.head_count": "5"}, 3_000_000, 0, 2000),
+        ({"general.architecture": "x", "x.block_count": "6", "x.attention.head_count": "5"}, 3_000_000, 1, None),
+        ({"general.architecture": "x", "x.block_count": "6", "x.attention.head_count": "[5, 5]"}, 3_000_000, 0, None),
+        ({"general.architecture": "x", "x.block_count": "0", "x.attention.head_count": "5"}, 3_000_000, 0, None),
+        ({}, 3_000_000, 0, None),
+        ({"general.architecture": "x", "x.block_count": "6", "x.attention.head_count": "5"}, 0, 0, None),
+    ],
+)
+def test_the_life_of_what_is_cached_goes_by_what_a_model_says_of_itself(
+    metadata: dict[str, str], size_bytes: int, gpu_layers: int, life: int | None
+) -> None:
+    spec = ModelSpec("m", "nowhere", n_gpu_layers=gpu_layers)
+    assert life_of(spec, ModelFacts(1024, 100, size_bytes=size_bytes, metadata=metadata)) == life
+
+
+class Thorough(Scheduler):
+    """Plans every step as if it were a difficult one."""
+
+    def _only_decoding(self) -> list[Row]:
+        return []
+
+
+DEEDS = st.one_of(
+    st.tuples(st.just("ask"), st.integers(1, 14)),
+    st.tuples(st.just("cancel"), st.integers(0, 3)),
+    st.tuples(st.just("pause"), st.integers(0, 3)),
+    st.tuples(st.just("resume"), st.integers(0, 3)),
+    st.tuples(st.just("give up"), st.integers(0, 1)),
+    st.tuples(st.just("step"), st.integers(1, 5)),
+)
+
+
+@given(
+    st.lists(DEEDS, max_size=40),
+    st.sampled_from([24, 48, 400]),
+    st.booleans(),
+    st.sampled_from([None, 20]),
+)
+@settings(max_examples=100)
+def test_the_short_way_to_an_easy_step_plans_what_the_long_way_does(
+    deeds: list[tuple[str, int]], n_ctx: int, whole: bool, life: int | None
+) -> None:
+    short, long = (
+        Machine(n_ctx=n_ctx, slots=3, whole=whole, life=life, planner=kind) for kind in (Scheduler, Thorough)
+    )
+    ids: tuple[list[str], list[str]] = ([], [])
+    for deed, number in [*deeds, ("step", 60)]:
+        for machine, asked in zip((short, long), ids, strict=True):
+            act(machine, asked, deed, number if deed != "step" else 0)
+        for _ in range(number if deed == "step" else 0):
+            one, other = short.step(), long.step()
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert (one.rows, one.edits, one.adapters) == (other.rows, other.edits, other.adapters)
+                assert one.reads or all(len(row.tokens) == 1 for row in one.rows)
+        assert list(short.said.values()) == list(long.said.values())
+        short.scheduler.check()
+
+
+def act(machine: Machine, asked: list[str], deed: str, number: int) -> None:
+    """Do one of the deeds to a machine; requests are meant by their place in the order in which they came."""
+    work_id = asked[-1 - number % len(asked)] if asked else "nobody"
+    if deed == "ask":
+        with suppress(EngineBusy):
+            asked.append(machine.ask(number))
+    elif deed == "cancel":
+        machine.hear(machine.scheduler.cancel(work_id))
+    elif deed in ("pause", "resume"):
+        machine.scheduler.set_paused(work_id, paused=deed == "pause")
+    elif deed == "give up":
+        machine.step(512, (StepOutcome.ABORTED, StepOutcome.NO_CELLS)[number])
