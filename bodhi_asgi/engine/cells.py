@@ -193,6 +193,10 @@ class Cells:
                 return shared if shared >= WORTH_WAITING else 0
         return 0
 
+    def missing(self, sequence: Sequence) -> int:
+        """How many of a waiting sequence's tokens are computed nowhere."""
+        return len(sequence.tokens) - self._best(sequence, {}).ready
+
     def forget(self) -> bool:
         """Give up everything that is only cached. Whether there was any."""
         before = self.table.cells_kept

@@ -28,7 +28,7 @@ from bodhi_asgi.engine.errors import (
     PromptInvalid,
     WorkCancelled,
 )
-from bodhi_asgi.engine.pace import Pace
+from bodhi_asgi.engine.pace import COMPANY_S, Pace
 from bodhi_asgi.engine.plan import StepOutcome, StepPlan
 from bodhi_asgi.engine.pooled import PooledWorks
 from bodhi_asgi.engine.runner import Runner
@@ -49,6 +49,9 @@ log = logging.getLogger(__name__)
 
 READ_S: Final = 0.02
 """How long texts in batches may be tokenised between two steps."""
+
+MOST_COMPANY: Final = 5
+"""So many times the longest wait for company is the most that an idle engine waits in all."""
 
 TOLD_EVERY_S: Final = 0.1
 """At most so often it is told how far a load has come; the runner says it for every tensor."""
@@ -271,8 +274,33 @@ class EngineLoop:
                     break
             if self._is_stopping:
                 return False
-            notes = list(self._inbox)
-            self._inbox.clear()
+            notes = self._notes()
+        self._read(scheduler, pooled, facts, notes)
+        return self._wait_for_company(scheduler, pooled, facts)
+
+    def _wait_for_company(self, scheduler: Scheduler, pooled: PooledWorks, facts: ModelFacts) -> bool:
+        """Before the first step of an idle engine: who comes a moment later would wait for all of it."""
+        until_s = time.monotonic() + MOST_COMPANY * COMPANY_S
+        while (wait_s := self._pace.company_s(scheduler.tokens_to_begin)) and time.monotonic() < until_s:
+            with self._wake:
+                if not self._wake.wait_for(self._has_news, wait_s):
+                    break
+                if self._is_stopping:
+                    return False
+                notes = self._notes()
+            self._read(scheduler, pooled, facts, notes)
+        return True
+
+    def _has_news(self) -> bool:
+        return bool(self._inbox) or self._is_stopping
+
+    def _notes(self) -> list[_Note]:
+        """What stands in the inbox, taken out under the guard."""
+        notes = list(self._inbox)
+        self._inbox.clear()
+        return notes
+
+    def _read(self, scheduler: Scheduler, pooled: PooledWorks, facts: ModelFacts, notes: list[_Note]) -> None:
         cancelled = {note.work_id for note in notes if isinstance(note, _Cancel)}
         for note in notes:
             if isinstance(note, Prepared):
@@ -286,7 +314,6 @@ class EngineLoop:
                 pooled.set_paused(note.work_id, paused=note.is_paused)
             elif note.id not in cancelled:  # whose client has left already is not worth tokenising
                 self._take(scheduler, pooled, facts, note)
-        return True
 
     def _take(self, scheduler: Scheduler, pooled: PooledWorks, facts: ModelFacts, job: Job) -> None:
         self._moves += 1

@@ -17,6 +17,11 @@ WEIGHT: Final = 0.3
 SHORT_PIECES: Final = 4
 """A prompt that takes no more pieces is short."""
 
+COMPANY: Final = 20
+COMPANY_S: Final = 0.02
+"""Who comes to an idle engine waits for others that come with him: a twentieth of what his prompt takes, at most so
+long, and in all five times that."""
+
 
 def shares(piece: int, budget: int, speaking: int, prompts: Sequence[int]) -> list[int]:
     """Tokens that a step may take of each prompt, given what is left of each, while ``speaking`` wait for a token.
@@ -45,6 +50,10 @@ class Pace:
     def prefill_limit(self) -> int:
         """Tokens of one piece; few until the first measurement."""
         return MIN_TOKENS if self._token_s is None else max(MIN_TOKENS, int(PIECE_S / self._token_s))
+
+    def company_s(self, tokens: int) -> float:
+        """How long to wait for others before ``tokens`` are computed: all that are there then share the step."""
+        return 0.0 if self._token_s is None else min(COMPANY_S, tokens * self._token_s / COMPANY)
 
     def measured(self, plan: StepPlan, seconds: float) -> None:
         """A step took so long. Steps without a real piece of a prompt say nothing, nor do those that read images."""

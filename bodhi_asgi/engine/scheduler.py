@@ -212,6 +212,11 @@ class Scheduler:
         return not self._queue and all(sequence.is_paused for sequence in self._running)
 
     @property
+    def tokens_to_begin(self) -> int:
+        """How many tokens of waiting prompts are computed nowhere yet; none once somebody runs."""
+        return 0 if self._running else sum(map(self._cells.missing, self._queue.items()))
+
+    @property
     def next_deadline_s(self) -> float | None:
         """When :meth:`expire` next has something to do."""
         return min((s.deadline_at_s for s in self._sequences.values() if s.deadline_at_s is not None), default=None)
