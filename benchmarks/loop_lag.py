@@ -1,4 +1,4 @@
-"""How late the host's event loop is while 8 streams run in it: idle, with the engine in a thread, and in a process.
+"""How late the host's event loop is while 16 streams run in it: idle, with the engine in a thread, and in a process.
 
 A probe asks to be called every few milliseconds and notes how much later it was. What matters to a host is the tail.
 """
@@ -18,7 +18,7 @@ from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
 
 EVERY_S = 0.004
-STREAMS = 8
+STREAMS = 16
 IDLE = "idle"
 IDLE_S = 3.0
 LAG_P99 = "lag p99, ms"

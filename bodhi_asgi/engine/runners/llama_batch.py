@@ -21,6 +21,11 @@ class Batch:
         self._sequences = np.ones(size, np.int32)
         self._slot = np.zeros(size, np.int32)
         self._logits = np.zeros(size, np.int8)
+        # Through these a single number is set in half the time.
+        self._one_token = self._token.data
+        self._one_position = self._position.data
+        self._one_slot = self._slot.data
+        self._one_logit = self._logits.data
         pointer = ctypes.POINTER(llama_cpp.llama_seq_id)
         address = self._slot.ctypes.data
         self._slots = (pointer * size)(
@@ -41,8 +46,10 @@ class Batch:
             if row.follows:
                 begin = end - len(row.tokens)
                 self._logits[begin : begin + len(row.follows)] = 1
-            if row.wants_token:
+            if row.drafts:
                 self._logits[end - 1 - row.drafts : end] = 1
+            elif row.wants_token:
+                self._one_logit[end - 1] = 1
             if row.wants_token or row.follows:
                 outputs.append((row, end))
         return outputs
@@ -58,7 +65,9 @@ class Batch:
             begin, end = end, end + len(row.tokens)
             assert end <= self._size, "more tokens than the batch holds"
             if end - begin == 1:  # as most rows are, and numbers are set faster than ranges
-                self._token[begin], self._position[begin], self._slot[begin] = row.tokens[0], row.position, row.slot
+                self._one_token[begin] = row.tokens[0]
+                self._one_position[begin] = row.position
+                self._one_slot[begin] = row.slot
             else:
                 self._token[begin:end] = row.tokens
                 self._position[begin:end] = range(row.position, row.position + len(row.tokens))

@@ -7,7 +7,7 @@ place first: each output of a step belongs to one sequence and is drawn from onc
 import ctypes
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import llama_cpp
 import numpy as np
@@ -26,6 +26,11 @@ from bodhi_asgi.messages.conversation import ChatPrompt
 from bodhi_asgi.messages.generation import GenerateRequest
 
 Logits: TypeAlias = NDArray[np.float32]
+
+
+WIDE: Final = 16_384
+"""From so many tokens on, looking for the likeliest here costs less than a chain, which writes all of them down first:
+a twentieth of a millisecond for 150,000 of them instead of a fifth."""
 
 
 class Shaper(Protocol):
@@ -57,7 +62,7 @@ class Drawer:
         self._shapers = tuple(shapers_of(request, vocabulary, prompt, llama_cpp.llama_n_ctx(context)))
         self._top = request.logprobs
         chain = chain_of(request, vocabulary)
-        self._is_greedy = chain == [steps.Greedy()]
+        self._is_greedy = chain == [steps.Greedy()] and len(vocabulary) >= WIDE
         self._chain = native_chain(chain, len(vocabulary))
 
     def draw(self, index: int) -> Drawn:
@@ -88,7 +93,7 @@ class Drawer:
         llama_cpp.llama_sampler_free(self._chain)
 
     def _pick(self, index: int) -> int:
-        if self._is_greedy:  # the chain would write down all tokens of the vocabulary first, to read them once
+        if self._is_greedy:
             return int(self._logits(index).argmax())
         return int(llama_cpp.llama_sampler_sample(self._chain, self._context, index))
 
