@@ -7,6 +7,7 @@ no work for its keep-alive, when it is asked to make room, or on SIGTERM.
 
 import asyncio
 import faulthandler
+import gc
 import hashlib
 import logging
 import os
@@ -156,6 +157,9 @@ class EngineProcess:
             self._fail(ModelLoadFailed(f"the model '{self._spec.name}' could not be loaded: {type(error).__name__}"))
         else:
             self._facts = facts
+            # What is there now stays, and need not be gone through again and again while steps wait.
+            gc.collect()
+            gc.freeze()
             self._tell({"op": "facts", "facts": facts})
             traffic.occupancy.loaded(self._loop.time())
             self._rested()
