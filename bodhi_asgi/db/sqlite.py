@@ -73,13 +73,13 @@ class Pool:
         opening._thread.daemon = True
         try:
             connection = await opening
+            for pragma in self._pragmas():
+                cursor = await connection.execute(f"PRAGMA {pragma}")
+                await cursor.close()
         except BaseException:
-            with suppress(Exception):
-                await opening.close()
+            # Its thread closes it when it is done with what it was asked for; nobody waits for that.
+            opening.stop()
             raise
-        for pragma in self._pragmas():
-            cursor = await connection.execute(f"PRAGMA {pragma}")
-            await cursor.close()
         return connection
 
     def _pragmas(self) -> Iterable[str]:
