@@ -18,7 +18,8 @@ MAX_TEXT: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """All that is told of a model. ``parameters`` fill what requests leave open, ``system`` is said before each.
+    """All that is told of a model. ``parameters`` fill what requests leave open, ``system`` is said before each, and
+    ``settings`` are how it is run.
 
     ``files`` and ``size_bytes`` are its own, all parts together; ``fit`` says what it takes and what there is.
     """
@@ -31,6 +32,7 @@ class Card:
     projector: GgufFacts | None = None
     fit: Fit | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     system: str = ""
 
 
@@ -55,9 +57,9 @@ def sections(card: Card) -> list[Section]:
         found.append(("Projector", _numbers(card.projector)))
     if card.fit is not None and facts.kind == "model":
         found.append(("Memory", _memory(card.fit)))
-    if card.parameters:
-        rows = [(name, printable(str(value), MAX_TEXT)) for name, value in sorted(card.parameters.items())]
-        found.append(("Parameters", rows))
+    for heading, values in (("Parameters", card.parameters), ("Settings", card.settings)):
+        if values:
+            found.append((heading, [(name, printable(str(value), MAX_TEXT)) for name, value in sorted(values.items())]))
     if card.system:
         found.append(("System", [(printable(line, MAX_TEXT), "") for line in card.system.splitlines()]))
     if facts.licence:

@@ -1,15 +1,19 @@
 """``bodhi show``: what a model file holds, for people and for programs, without starting anything."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
+from bodhi_asgi import BodhiServer, Caller
 from bodhi_asgi.cli.card import Card, card_lines
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.gguf.facts import GgufFacts, facts_of
 from bodhi_asgi.gguf.fit import Fit
 from bodhi_asgi.gguf.reader import read_header
+from bodhi_asgi.models.params import RequestParams
+from bodhi_asgi.models.types import SETTINGS_REPO, AliasSpec, FileReference
 from tests.cli.conftest import Bodhi
 from tests.gguf.files import BOOL, TEXT, Pair, header_bytes
 
@@ -78,7 +82,7 @@ def test_what_is_no_model_is_told_in_one_sentence(bodhi: Bodhi, tmp_path: Path) 
         2,
         "Error: 'page.gguf' is no model: it does not begin with the mark of the GGUF format\n",
     )
-    assert bodhi("show", str(tmp_path / "gone.gguf")).exit_code == 2
+    assert bodhi("show", str(tmp_path / "gone.gguf")).exit_code == 3
 
 
 FULL = Card(
@@ -147,3 +151,29 @@ def test_a_card_has_a_section_for_all_there_is_and_none_for_what_there_is_not() 
         "  Licence\n    apache-2.0\n"
     )
     assert card_lines(Card(GgufFacts(kind="other", architecture=""))) == ["  File", ""]
+
+
+async def aliased(name: str) -> None:
+    """An alias of the demo model, kept in the data directory of the test."""
+    params = RequestParams.model_validate({"temperature": 0.5, "system_prompt": "You are kind."})
+    spec = AliasSpec(name, FileReference(SETTINGS_REPO, "demo"), params, {"n_ctx": 512})
+    async with BodhiServer() as server:
+        await server.services.aliases.create(Caller.system(), spec)
+
+
+def test_a_name_is_shown_with_what_its_alias_says(bodhi: Bodhi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BODHI_ENGINE__RUNNER", "llama")
+    assert f"    file                {DEMO_MODEL_PATH}\n" in bodhi("show", "demo").stdout
+    asyncio.run(aliased("kind"))
+    told = bodhi("show", "kind")
+    assert told.exit_code == 0, told.stderr
+    assert "    name                kind\n" in told.stdout
+    assert "  Parameters\n    temperature    0.5\n\n  Settings\n    n_ctx    512\n" in told.stdout
+    assert "  System\n    You are kind.\n" in told.stdout
+
+
+def test_a_name_that_nobody_has_and_one_without_a_file_are_told(bodhi: Bodhi) -> None:
+    told = bodhi("show", "nobody")
+    assert (told.exit_code, "there is no model 'nobody'" in told.stderr) == (3, True)
+    told = bodhi("show", "parrot")
+    assert (told.exit_code, "has no file: it is run by 'echo'" in told.stderr) == (5, True)
