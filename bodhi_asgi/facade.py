@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from bodhi_asgi import readings
 from bodhi_asgi.caller import Caller, Grants, Scope
 from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels, LoadModelRequest, encode_engine
+from bodhi_asgi.formats.management.files import LocalModelPage, RemovedFiles, encode_files, encode_removed
 from bodhi_asgi.formats.openai_chat.decode import decode
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionRequest
@@ -27,6 +28,7 @@ from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, T
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.lifecycle import Lifecycle
 from bodhi_asgi.services import Services
+from bodhi_asgi.shelf.types import MAIN, FileQuery
 from bodhi_asgi.streams import ChatCompletionStream, CompletionStream
 from bodhi_asgi.tokens.types import CreatedToken, Token, TokenSpec
 from bodhi_asgi.types import Page
@@ -196,6 +198,30 @@ class Bodhi:
         Raises EngineAtWork while it loads or answers, unless ``force`` ends that.
         """
         return await self._call(lambda services, caller: services.engine_management.unload(caller, model, force=force))
+
+    async def model_files(self, query: FileQuery | None = None) -> LocalModelPage:
+        """One page of the model files on this machine, of models that the caller may list. Needs ``models:read``."""
+
+        async def verb(services: Services, caller: Caller) -> LocalModelPage:
+            return encode_files(await services.shelf.list(caller, query))
+
+        return await self._call(verb)
+
+    async def delete_model_file(self, repo: str, filename: str, snapshot: str = MAIN) -> RemovedFiles:
+        """Remove a file from the cache; bytes that other snapshots share stay. Needs ``models:write``.
+
+        Raises ModelFileNotFound, ModelFileInUse while it is loaded or something configured stands for it, and
+        ModelFileNotOurs for a file of a plain folder.
+        """
+
+        async def verb(services: Services, caller: Caller) -> RemovedFiles:
+            return encode_removed(await services.shelf.delete(caller, repo, filename, snapshot))
+
+        return await self._call(verb)
+
+    async def refresh_model_files(self) -> None:
+        """Look for files now, and have all headers read anew in the background. Needs ``models:write``."""
+        await self._call(lambda services, caller: services.shelf.refresh(caller))
 
     async def create_api_token(
         self,

@@ -34,8 +34,10 @@ from bodhi_asgi.models.catalogue import CatalogueService
 from bodhi_asgi.models.configured import ConfiguredModels
 from bodhi_asgi.models.discovered import DiscoveredModels
 from bodhi_asgi.models.engines import EngineService
+from bodhi_asgi.models.held import NamedFiles
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.schema import BodhiServerConfig
+from bodhi_asgi.shelf.loaded import LoadedFiles
 from bodhi_asgi.shelf.places import places
 from bodhi_asgi.shelf.service import ShelfService
 from bodhi_asgi.tokens.service import TokenService
@@ -134,6 +136,7 @@ async def open_services(
         watch_s=config.shelf.watch_s,
         capable=lambda facts, projector: capabilities_of(facts, projector).names,
     )
+    shelf.ask(LoadedFiles(engines))
     stack.push_async_callback(shelf.aclose)
     shelf.start()
     limits = RequestLimits(**{field.name: getattr(config.limits, field.name) for field in fields(RequestLimits)})
@@ -148,6 +151,7 @@ async def open_services(
         discovered=discovered,
         limits=limits,
     )
+    shelf.ask(NamedFiles(configured=configured, aliases=aliases, discovered=discovered))
     models = ModelService(configured=configured, aliases=aliases, discovered=discovered)
     management = EngineService(models=models, engines=engines, database=database, audit=audit)
     inference = InferenceService(

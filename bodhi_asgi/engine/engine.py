@@ -125,6 +125,7 @@ class ThreadEngine:
         engine, now = self._engine, self._clock.monotonic()
         taken = 0 if self._room is None else self._room.reserved_bytes(self)
         found = EngineStatus("thread", self.spec.name, "loading", os.getpid(), self.progress, taken, hosts=1)
+        found = replace(found, files=self.spec.files)
         if engine is None or engine.has_ended:
             return None
         if not self.is_running:

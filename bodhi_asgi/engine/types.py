@@ -103,6 +103,12 @@ class ModelSpec:
     projector: str = ""
     speculation: Speculation = Speculation()
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that it is loaded from; a split model is named by its first part."""
+        adapters = (adapter.path for adapter in self.adapters)
+        return tuple(path for path in (self.path, self.projector, self.speculation.path, *adapters) if path)
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -219,6 +225,7 @@ class EngineStatus:
 
     ``progress`` is how much of the model is loaded, from 0 to 1. ``idle_s`` is None while it is at work, and
     ``expires_in_s`` when it stays for good or is at work. ``may_leave``: it would make room if another model came.
+    ``files`` are those it is loaded from.
     """
 
     key: str
@@ -236,6 +243,7 @@ class EngineStatus:
     idle_s: float | None = None
     expires_in_s: float | None = None
     may_leave: bool = False
+    files: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -109,3 +109,12 @@ class ModelFilesDescribed(Event):
     """The headers of so many model files were read, and what they tell can be asked for."""
 
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFileRemoved(Event):
+    """A model file was removed from the cache."""
+
+    repo: str
+    filename: str
+    snapshot: str

@@ -1,7 +1,9 @@
 """The models that the settings name, and the demo model: what there is, and what is to be loaded for one."""
 
 import asyncio
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -62,6 +64,16 @@ class ConfiguredModels:
         if engine.runner != "llama":
             return spec_of(engine_name, path_of(entry), engine)
         return await asyncio.to_thread(_located, name, entry, engine, engine_name)
+
+    def paths(self) -> dict[str, str]:
+        """Where each file of the settings really lies, of those that are there, and which model it is for. Blocking."""
+        found: dict[str, str] = {}
+        for name, entry in self._entries.items():
+            beside = (projector_of(entry), draft_of(entry), *(adapter.path for adapter in adapters_of(entry).values()))
+            for reference in (path_of(entry), *filter(None, beside)):
+                with suppress(ModelFileMissing, MissingDependency, OSError):
+                    found.setdefault(os.path.realpath(locate(name, reference)), name)
+        return found
 
     async def file_status(self, name: str) -> tuple[int, int | None]:
         """When its file was changed last, in Unix seconds, and its size in bytes; 0 and None when there is none."""

@@ -1,6 +1,6 @@
 """What can be wrong with a model file that somebody asks for."""
 
-from bodhi_asgi.errors import Conflict, Invalid, NotFound
+from bodhi_asgi.errors import Conflict, Invalid, NotFound, Unavailable
 
 
 class ModelFileNotFound(NotFound):
@@ -25,3 +25,9 @@ class ModelFileNotOurs(Conflict):
     """The file lies in a plain folder or is reached through a link; only its owner removes it."""
 
     code = "model_file_not_ours"
+
+
+class ModelFileNotRemovable(Unavailable):
+    """The file system refuses to remove a file of the cache."""
+
+    code = "model_file_not_removable"

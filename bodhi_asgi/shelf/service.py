@@ -1,6 +1,6 @@
 """The verbs on the model files of this machine: list them, and have their headers read anew."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 from bodhi_asgi.audit.service import AuditService, check_page
@@ -10,15 +10,19 @@ from bodhi_asgi.db.database import Database
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.shelf import store
-from bodhi_asgi.shelf.errors import ModelFileNotFound, ModelFileUnreadable
+from bodhi_asgi.shelf.disposal import Disposal
+from bodhi_asgi.shelf.errors import ModelFileUnreadable
 from bodhi_asgi.shelf.facts import Capable
+from bodhi_asgi.shelf.holders import Holder
+from bodhi_asgi.shelf.names import chosen, not_found
 from bodhi_asgi.shelf.queries import Queries
 from bodhi_asgi.shelf.shelf import Shelf
-from bodhi_asgi.shelf.types import MAIN, FileQuery, LocalFile, Place, ShelvedFile
+from bodhi_asgi.shelf.types import MAIN, FileQuery, LocalFile, Place, Removed, ShelvedFile
 from bodhi_asgi.types import INT64_MAX, Page
 
 MAX_SEARCH: Final = 256
 SORTS: Final = ("repo", "filename", "snapshot", "size")
+CAPABILITIES: Final = frozenset(("completion", "tools", "thinking", "vision", "audio", "infill", "embedding", "rerank"))
 
 
 class ShelfService:
@@ -47,6 +51,8 @@ class ShelfService:
             capable=capable,
             changed=self._pages.invalidate,
         )
+        cache = next(place.path for place in places if place.is_cache)
+        self._disposal = Disposal(cache, self._shelf, database, audit, events)
 
     def start(self) -> None:
         """Begin to look; who asks before the first look is over waits for it."""
@@ -55,6 +61,10 @@ class ShelfService:
     async def aclose(self) -> None:
         """Look no more. Idempotent."""
         await self._shelf.aclose()
+
+    def ask(self, holder: Holder) -> None:
+        """Ask this one too before a file is removed."""
+        self._disposal.holders.append(holder)
 
     async def files(self) -> tuple[LocalFile, ...]:
         """Every file as it was seen last, by repository, name and snapshot. For the house: no permission is asked.
@@ -131,18 +141,14 @@ class ShelfService:
         async with self._database.reading() as tx:
             return "processing" if await store.has_unread(tx, self._shelf.id) else "idle"
 
+    async def delete(self, caller: Caller, repo: str, filename: str, snapshot: str = MAIN) -> Removed:
+        """Remove a file from the cache; see :meth:`Disposal.delete` for what it needs and raises."""
+        return await self._disposal.delete(caller, repo, filename, snapshot)
+
     async def _require(self, caller: Caller, scope: Scope, action: str) -> None:
         if scope not in caller.scopes:
             await self._audit.refused(caller, action)
         caller.require(scope)
-
-
-def chosen(files: Iterable[LocalFile], repo: str, filename: str, snapshot: str) -> LocalFile | None:
-    """Of several revisions of a file the one that is meant."""
-    named = [file for file in files if file.repo == repo and file.filename == filename]
-    if snapshot != MAIN:
-        return next((file for file in named if file.snapshot == snapshot), None)
-    return max(named, key=lambda file: (file.is_current, file.snapshot), default=None)
 
 
 def check(query: FileQuery) -> None:
@@ -150,20 +156,15 @@ def check(query: FileQuery) -> None:
     check_page(query.page, query.page_size)
     if query.sort not in SORTS:
         raise Invalid(f"'sort' is {query.sort[:40]!r}: one of {', '.join(SORTS)} is accepted", param="sort")
-    _check_text("search", query.search, str.isprintable)
-    _check_text("capability", query.capability, lambda text: not text or (text.isascii() and text.isalpha()))
+    if len(query.search) > MAX_SEARCH or not query.search.isprintable():
+        raise Invalid(
+            f"'search' has {len(query.search)} characters: up to {MAX_SEARCH} that can be printed are accepted",
+            param="search",
+        )
+    if unknown := set(query.capabilities) - CAPABILITIES:
+        raise Invalid(
+            f"'capability' is {min(unknown)[:40]!r}: {', '.join(sorted(CAPABILITIES))} are accepted", param="capability"
+        )
     for name, size in (("size_min", query.size_min), ("size_max", query.size_max)):
         if size is not None and not 0 <= size <= INT64_MAX:
             raise Invalid(f"'{name}' is {size}: bytes from 0 to {INT64_MAX} are accepted", param=name)
-
-
-def not_found(repo: str, filename: str) -> ModelFileNotFound:
-    """The refusal to speak of a file."""
-    return ModelFileNotFound(f"there is no model file '{filename[:200]}' of '{repo[:200]}' here", param="filename")
-
-
-def _check_text(name: str, text: str, is_fine: Callable[[str], bool]) -> None:
-    if len(text) > MAX_SEARCH or not is_fine(text):
-        raise Invalid(
-            f"'{name}' has {len(text)} characters: up to {MAX_SEARCH} that can be printed are accepted", param=name
-        )

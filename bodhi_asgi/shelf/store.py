@@ -11,8 +11,8 @@ from sqlalchemy.sql import ColumnElement
 
 from bodhi_asgi.caller import Grants
 from bodhi_asgi.db.transaction import Row, Transaction
-from bodhi_asgi.gguf.names import base_of, qualifier
 from bodhi_asgi.shelf.facts import READING, from_kept, to_kept
+from bodhi_asgi.shelf.names import names_of
 from bodhi_asgi.shelf.tables import MODEL_FILES
 from bodhi_asgi.shelf.types import Description, FileQuery, FileState, LocalFile, ShelvedFile
 
@@ -152,8 +152,7 @@ def _conditions(shelf: str, grants: Grants, query: FileQuery) -> list[ColumnElem
         where.append(table.size_bytes >= query.size_min)
     if query.size_max is not None:
         where.append(table.size_bytes <= query.size_max)
-    if query.capability:
-        where.append(_contains(table.capabilities, f" {query.capability} "))
+    where += [_contains(table.capabilities, f" {capability} ") for capability in query.capabilities]
     return where
 
 
@@ -198,12 +197,12 @@ def _plain() -> list[ColumnElement[Any]]:
 
 
 def _row(shelf: str, key: str, file: LocalFile, now: datetime) -> dict[str, Any]:
-    repo = file.repo
+    name, long_name = names_of(file)
     return {
         "key": key,
         "shelf": shelf,
-        "name": f"{repo}:{qualifier(file.filename)}"[:512],
-        "long_name": f"{repo}:{base_of(file.filename)}"[:512],
+        "name": name,
+        "long_name": long_name,
         "reading": 0,
         "trouble": "",
         "facts": {},

@@ -103,7 +103,7 @@ FileSort: TypeAlias = Literal["repo", "filename", "snapshot", "size"]
 @dataclass(frozen=True, slots=True)
 class FileQuery:
     """Which files, in which order. ``search`` is a part of the repository or name, sizes are in bytes, both included;
-    ``capability`` is one of a model's."""
+    a model must have all ``capabilities``."""
 
     page: int = 1
     page_size: int = 30
@@ -112,7 +112,7 @@ class FileQuery:
     search: str = ""
     size_min: int | None = None
     size_max: int | None = None
-    capability: str = ""
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

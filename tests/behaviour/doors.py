@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from bodhi_asgi import BodhiApp, BodhiError
+from bodhi_asgi.formats.management.files import decode_query
 from bodhi_asgi.formats.openai_chat.errors import error_body
 from tests.servers import serving
 
@@ -64,6 +65,8 @@ class Door(Protocol):
     async def engines(self, token: str | None) -> Answer: ...
     async def load(self, name: str, body: dict[str, Any], token: str | None) -> Answer: ...
     async def unload(self, name: str, token: str | None, *, force: bool = False) -> Answer: ...
+    async def files(self, query: dict[str, str], token: str | None) -> Answer: ...
+    async def delete_file(self, repo: str, filename: str, token: str | None) -> Answer: ...
 
 
 class DirectDoor:
@@ -104,6 +107,12 @@ class DirectDoor:
 
     async def unload(self, name: str, token: str | None, *, force: bool = False) -> Answer:
         return await self._answer(self._verbs(token).unload_model(name, force=force))
+
+    async def files(self, query: dict[str, str], token: str | None) -> Answer:
+        return await self._answer(self._verbs(token).model_files(decode_query(query)))
+
+    async def delete_file(self, repo: str, filename: str, token: str | None) -> Answer:
+        return await self._answer(self._verbs(token).delete_model_file(repo, filename))
 
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
         chunks = await self._verbs(token).chat_completion({**body, "stream": True})
@@ -156,6 +165,15 @@ class HttpDoor:
         query = {"force": "true"} if force else {}
         response = await self.client.delete(f"bodhi/v1/engines/{name}", params=query, headers=_bearer(token))
         return Answer(response.status_code, response.json() if response.content else None)
+
+    async def files(self, query: dict[str, str], token: str | None) -> Answer:
+        response = await self.client.get("bodhi/v1/models/files", params=query, headers=_bearer(token))
+        return Answer(response.status_code, response.json())
+
+    async def delete_file(self, repo: str, filename: str, token: str | None) -> Answer:
+        where = {"repo": repo, "filename": filename}
+        response = await self.client.delete("bodhi/v1/models/files", params=where, headers=_bearer(token))
+        return Answer(response.status_code, response.json())
 
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
         return await self._chunks("v1/chat/completions", body, token)

@@ -18,6 +18,7 @@ from bodhi_asgi.shelf.service import ShelfService
 def capable(facts: GgufFacts, projector: GgufFacts | None) -> Iterable[str]:
     """Stands for what a model can do, which is another family's to tell."""
     yield facts.kind
+    yield "tools"
     if projector is not None and projector.reads_images:
         yield "vision"
 

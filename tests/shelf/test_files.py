@@ -74,7 +74,7 @@ async def test_headers_are_read_in_the_background_and_what_they_tell_is_listed(
     assert (found.facts.kind, found.facts.architecture) == ("model", "llama")
     assert found.facts.parameters > 100_000
     assert found.facts.chat_template
-    assert found.capabilities == ("model",)
+    assert found.capabilities == ("model", "tools")
     assert (await shelf.known(await shelf.files())) == {found.file: found}
 
 
@@ -154,7 +154,7 @@ async def test_a_projector_tells_what_its_model_can_see(cache: HubCache, shelf: 
     await all_read(events, shelf)
     model, projector = (await shelf.list(SYSTEM)).data
     assert model.file.projector == "mmproj-eye-F16.gguf"
-    assert model.capabilities == ("model",)
+    assert model.capabilities == ("model", "tools")
     assert projector.state is FileState.UNUSABLE
 
 
@@ -190,8 +190,8 @@ async def test_files_are_filtered_in_the_database(cache: HubCache, shelf: ShelfS
     assert await listed(shelf, size_min=100) == [falcon]
     assert await listed(shelf, size_max=16) == [owl]
     assert await listed(shelf, size_min=17, size_max=18) == []
-    assert await listed(shelf, capability="model") == [falcon]
-    assert await listed(shelf, capability="mode") == []
+    assert await listed(shelf, capabilities=("tools",)) == [falcon]
+    assert await listed(shelf, capabilities=("tools", "vision")) == []
 
 
 async def test_a_caller_sees_the_files_of_the_models_it_was_granted(cache: HubCache, shelf: ShelfService) -> None:
@@ -220,7 +220,7 @@ async def test_a_caller_sees_the_files_of_the_models_it_was_granted(cache: HubCa
         ({"sort": "path"}, "sort"),
         ({"search": "x" * 257}, "search"),
         ({"search": "a\0b"}, "search"),
-        ({"capability": "a b"}, "capability"),
+        ({"capabilities": ("flight",)}, "capability"),
         ({"size_min": -1}, "size_min"),
         ({"size_max": 2**63}, "size_max"),
     ],

@@ -107,4 +107,5 @@ def _as_announced(paths: EnginePaths) -> EngineStatus | None:
         state=state,  # type: ignore[arg-type]
         pid=int(said["pid"]),
         reserved_bytes=int(said["reserved_bytes"]),
+        files=tuple(map(str, said["files"])),
     )

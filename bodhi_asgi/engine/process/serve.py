@@ -202,6 +202,7 @@ class EngineProcess:
                 "version": __version__,
                 "protocol": PROTOCOL_VERSION,
                 "model": self._spec.name,
+                "files": self._spec.files,
                 "is_loaded": facts is not None,
                 "reserved_bytes": self._reserved_bytes,
                 "secret_sha256": hashlib.sha256(self.secret).hexdigest(),
@@ -310,6 +311,7 @@ class EngineProcess:
             progress=self._progress,
             reserved_bytes=self._reserved_bytes,
             hosts=len(self._sessions),
+            files=self._spec.files,
         )
         if self._facts is None or self._traffic is None:
             return found
