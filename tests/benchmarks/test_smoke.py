@@ -93,3 +93,10 @@ def test_downloads_are_measured_against_huggingface_hub() -> None:
     figures = json.loads(done.stdout)
     assert figures.keys() == {"bodhi", "huggingface_hub"}
     assert all(len(seconds) == 1 for seconds in figures.values())
+
+
+def test_a_cache_of_models_is_looked_through_and_listed() -> None:
+    command = [sys.executable, "-m", "benchmarks.shelf_scan", "--models", "8", "--rounds", "1", "--pages", "5"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "16 files: a page" in done.stdout, done.stderr
+    assert "first look" in done.stdout.splitlines()[-1]

@@ -13,6 +13,7 @@ from bodhi_asgi.http.openapi import document
 from bodhi_asgi.http.route import Access, Dialect, Route
 from bodhi_asgi.http.table import routes
 from tests.http.conftest import Site, site
+from tests.shelf.hub_cache import HubCache
 
 TABLE = {route.name: route for route in routes(with_docs=True)}
 DESCRIBED = {
@@ -31,7 +32,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_token": {"scope": "scope_token_user"},
     "load_model": {"keep_alive": "5m"},
     "update_token": {"name": "another name"},
+    "refresh_model_files": {"source": "all"},
 }
+QUERIES: dict[str, dict[str, str]] = {"delete_model_file": {"repo": "owner/repo", "filename": "model.gguf"}}
 DAY_S = 86_400
 
 
@@ -48,7 +51,7 @@ def clock() -> StillClock:
 
 @pytest.fixture
 async def here(tmp_path: Path, clock: StillClock) -> AsyncIterator[Site]:
-    async with site(tmp_path, identity=user, clock=clock) as opened:
+    async with site(tmp_path, identity=user, clock=clock, hub={"cache_dir": tmp_path / "hub"}) as opened:
         yield opened
 
 
@@ -59,10 +62,13 @@ async def ask(here: Site, route: Route, token: str | None = None, scopes: list[s
     if "{id}" in path:
         created = await bodhi.create_api_token("to be managed")
         path = path.replace("{id}", created.record.id)
+    if route.name == "delete_model_file":
+        HubCache(here.app.server.services.hub.cache).add("owner/repo", "model.gguf")
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
     if scopes is not None:
         headers["x-scopes"] = " ".join(scopes)
-    return await here.client.request(route.method, path, json=BODIES.get(route.name), headers=headers)
+    body, query = BODIES.get(route.name), QUERIES.get(route.name)
+    return await here.client.request(route.method, path, params=query, json=body, headers=headers)
 
 
 async def credentials(here: Site, clock: StillClock, route: Route) -> dict[str, str]:
