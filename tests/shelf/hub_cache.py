@@ -23,6 +23,7 @@ class HubCache:
         blob.write_bytes(content)
         link = self.repo(repo) / "snapshots" / snapshot / filename
         link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
         link.symlink_to(Path(*[".."] * (filename.count("/") + 2), "blobs", blob.name))
         if ref:
             self.refer(repo, ref, snapshot)
