@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from bodhi_asgi.engine import texts
 from bodhi_asgi.engine.adapters import adapter_set
 from bodhi_asgi.engine.cells import make_cells
-from bodhi_asgi.engine.constraints.workshop import Prepared, Workshop
 from bodhi_asgi.engine.drafts import Drafter, Sizes
 from bodhi_asgi.engine.errors import (
     CapabilityMissing,
@@ -35,10 +34,11 @@ from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.scheduler import NO_DRAFTS, Scheduler
 from bodhi_asgi.engine.self_test import self_test
 from bodhi_asgi.engine.share import Share
-from bodhi_asgi.engine.sizes import check_size, param_of
+from bodhi_asgi.engine.sizes import check_size, is_long, param_of
 from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.threads import start_deep
-from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, Work
+from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, TextWork, Work
+from bodhi_asgi.engine.workshop import CONSTRAINTS, TEXTS, J, Prepared, Workshop, Written
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages.conversation import ChatPrompt
 
@@ -100,8 +100,17 @@ class EngineLoop:
         self._drafter: Drafter | None = None
         self._draft_sizes = Sizes(spec.speculation.tokens)
         self._share = Share(speaks=True)
-        self._workshop = Workshop(spec, prepare=runner.prepare_guides, compile=runner.guide, done=self._leave)
-        self._awaited: set[str] = set()  # given to the workshop, and neither back nor given up
+        self._workshop: Workshop[Work] = Workshop(
+            spec,
+            CONSTRAINTS,
+            prepare=runner.prepare_guides,
+            make=lambda work: runner.guide(work.request),
+            done=self._leave,
+        )
+        self._scribe: Workshop[Work | TextWork] = Workshop(
+            spec, TEXTS, prepare=lambda: None, make=self._written, done=self._leave
+        )
+        self._awaited: dict[str, Matcher | None] = {}  # given to one of these, and neither back nor given up
         self._thread: threading.Thread | None = None
         self._moves = 0
         self._is_resting = False
@@ -113,14 +122,15 @@ class EngineLoop:
     @property
     def is_busy(self) -> bool:
         """Whether there is something to do, so that progress is to be expected."""
-        return not self._is_resting or self._workshop.is_busy
+        return not self._is_resting or self._workshop.is_busy or self._scribe.is_busy
 
     @property
     def progress(self) -> int:
         """Grows with whatever is loaded, taken in or computed; stands still when the model hangs."""
-        if self._workshop.is_stuck(time.monotonic()):
+        now_s = time.monotonic()
+        if self._workshop.is_stuck(now_s) or self._scribe.is_stuck(now_s):
             return 0
-        return self._moves + self._runner.progress + self._workshop.progress
+        return self._moves + self._runner.progress + self._workshop.progress + self._scribe.progress
 
     def start(self) -> None:
         """Load the model in the engine's thread; :attr:`ready` has its facts or the reason why not."""
@@ -222,7 +232,8 @@ class EngineLoop:
         self._send(scheduler.expire(now_s))
         self._send(pooled.expire(now_s))
         if self._awaited:
-            self._send([self._refused(late) for late in self._workshop.expire(now_s)])
+            late = self._workshop.expire(now_s) + self._scribe.expire(now_s)
+            self._send([self._refused(one) for one in late])
 
     def _drafts(self, scheduler: Scheduler) -> Mapping[int, Sequence[int]]:
         """Guesses for the next step."""
@@ -306,7 +317,7 @@ class EngineLoop:
             if isinstance(note, Prepared):
                 # One that was cancelled while it was on its way is not awaited any more.
                 if note.work.id in self._awaited and note.work.id not in cancelled:
-                    self._welcome(scheduler, facts, note)
+                    self._welcome(scheduler, note)
             elif isinstance(note, _Cancel):
                 self._send(self._cancel(scheduler, pooled, note.work_id))
             elif isinstance(note, _Pause):
@@ -323,6 +334,8 @@ class EngineLoop:
             elif isinstance(job, PooledWork):
                 pooled.add(job, _deadline(job))
                 self._send([Chunk(job.id)])
+            elif texts.is_long(job):
+                self._await(self._scribe, job)
             else:
                 self._send(texts.answer(job, self._runner.vocabulary, facts))
         except BodhiError as error:
@@ -335,44 +348,75 @@ class EngineLoop:
         # Before anything is made of a conversation: a constraint has it rendered to see where the answer begins.
         check_size(work.request.prompt, work.request.max_tokens, facts.n_ctx)
         if work.request.is_guided:
-            self._workshop.submit(work)
-            self._awaited.add(work.id)
+            self._await(self._workshop, work)
         else:
-            self._admit(scheduler, facts, work, None)
+            self._read_prompt(scheduler, work, None)
 
-    def _welcome(self, scheduler: Scheduler, facts: ModelFacts, prepared: Prepared) -> None:
-        """Admit what the workshop was awaited with."""
+    def _await(self, workshop: Workshop[J], work: J, matcher: "Matcher | None" = None) -> None:
+        """Have a work prepared in a thread of its own; it comes back as a note. Raises EngineBusy."""
+        workshop.submit(work)
+        self._awaited[work.id] = matcher
+
+    def _welcome(self, scheduler: Scheduler, prepared: Prepared) -> None:
+        """Go on with what was prepared."""
         if prepared.error is not None:
             self._send([self._refused(prepared)])
             return
-        self._awaited.remove(prepared.work.id)
-        self._admit(scheduler, facts, prepared.work, prepared.matcher)
+        work, matcher = prepared.work, self._awaited.pop(prepared.work.id)
+        try:
+            if not isinstance(prepared, Written):
+                self._read_prompt(scheduler, work, prepared.made)
+            elif isinstance(work, Work):
+                self._admit(scheduler, work, prepared.made, matcher)
+            else:
+                self._send(prepared.made)
+        except BodhiError as error:
+            self._send([Chunk(work.id, error=error)])
 
     def _refused(self, prepared: Prepared) -> Chunk:
-        self._awaited.discard(prepared.work.id)
+        self._awaited.pop(prepared.work.id, None)
         return Chunk(prepared.work.id, error=prepared.error)
 
     def _cancel(self, scheduler: Scheduler, pooled: PooledWorks, work_id: str) -> list[Chunk]:
         if work_id in self._awaited:
-            self._awaited.remove(work_id)
+            del self._awaited[work_id]
             self._workshop.give_up(work_id)
+            self._scribe.give_up(work_id)
             return [Chunk(work_id, error=WorkCancelled("the request was cancelled"))]
         return scheduler.cancel(work_id) + pooled.cancel(work_id)
 
-    def _admit(self, scheduler: Scheduler, facts: ModelFacts, work: Work, matcher: "Matcher | None") -> None:
+    def _read_prompt(self, scheduler: Scheduler, work: Work, matcher: "Matcher | None") -> None:
+        """Admit a request, or have its prompt read first where that takes so long that running streams would wait."""
+        if is_long(work.request.prompt):
+            self._await(self._scribe, work, matcher)
+        else:
+            self._admit(scheduler, work, self._tokens(work), matcher)
+
+    def _written(self, work: Work | TextWork) -> list[int] | list[Chunk]:
+        """What a long text is in tokens. Called in the thread that reads texts."""
+        if isinstance(work, Work):
+            return self._tokens(work)
+        return texts.answer(work, self._runner.vocabulary, self.ready.result())
+
+    def _tokens(self, work: Work) -> list[int]:
+        """The prompt's tokens. Raises PromptInvalid, ContextLengthExceeded."""
+        prompt, n_ctx = work.request.prompt, self.ready.result().n_ctx
+        tokens = self._runner.vocabulary.encode(prompt)
+        if len(tokens) >= n_ctx:
+            raise ContextLengthExceeded(
+                f"the prompt has {len(tokens)} tokens, and the context holds {n_ctx} with the answer",
+                param=param_of(prompt),
+                prompt_tokens=len(tokens),
+                n_ctx=n_ctx,
+            )
+        if not tokens:
+            raise PromptInvalid("the prompt has no tokens", param=param_of(prompt))
+        return tokens
+
+    def _admit(self, scheduler: Scheduler, work: Work, tokens: list[int], matcher: "Matcher | None") -> None:
+        vocabulary = self._runner.vocabulary
         try:
             adapters = adapter_set(self._spec.adapters, work.request.adapters)
-            vocabulary = self._runner.vocabulary
-            tokens = vocabulary.encode(work.request.prompt)
-            if len(tokens) >= facts.n_ctx:
-                raise ContextLengthExceeded(
-                    f"the prompt has {len(tokens)} tokens, and the context holds {facts.n_ctx} with the answer",
-                    param=param_of(work.request.prompt),
-                    prompt_tokens=len(tokens),
-                    n_ctx=facts.n_ctx,
-                )
-            if not tokens:
-                raise PromptInvalid("the prompt has no tokens", param=param_of(work.request.prompt))
             sequence = scheduler.add(work, tokens, _deadline(work), adapters)
             opening = vocabulary.opening(tokens) if isinstance(work.request.prompt, ChatPrompt) else ""
             sequence.thoughts = Thoughts(vocabulary.family.thinking, opening)
@@ -395,7 +439,8 @@ class EngineLoop:
                 self._drafter.forget(number)
 
     def _until_deadline(self, scheduler: Scheduler, pooled: PooledWorks) -> float | None:
-        deadlines_s = (scheduler.next_deadline_s, pooled.next_deadline_s, self._workshop.next_deadline_s)
+        works = (scheduler, pooled, self._workshop, self._scribe)
+        deadlines_s = (each.next_deadline_s for each in works)
         at_s = min((deadline_s for deadline_s in deadlines_s if deadline_s is not None), default=None)
         return None if at_s is None else max(0.0, at_s - time.monotonic())
 
@@ -404,16 +449,17 @@ class EngineLoop:
         with self._wake:
             self._is_stopping = True
         guided, is_clear = self._workshop.close(WORKSHOP_STOP_S)
+        long, is_read = self._scribe.close(WORKSHOP_STOP_S)
         with self._wake:
             left: list[Job] = [note for note in self._inbox if isinstance(note, Job)]
             prepared = (note.work for note in self._inbox if isinstance(note, Prepared))
-            left += [*guided, *(work for work in prepared if work.id in self._awaited)]
+            left += [*guided, *long, *(work for work in prepared if work.id in self._awaited)]
             self._inbox.clear()
         for works in (self._scheduler, self._pooled):
             if works is not None:
                 self._send(works.stop(reason))
         self._send([Chunk(work.id, error=reason) for work in left])
-        if is_clear:
+        if is_clear and is_read:
             self._runner.unload()
 
     def _unexpected(self, what: str, error: BaseException) -> str:

@@ -8,6 +8,9 @@ from bodhi_asgi.messages.conversation import ChatPrompt, InfillPrompt, Message, 
 
 MAX_PROMPT_BYTES: Final = 4 * 1024 * 1024
 MAX_BYTES_PER_TOKEN: Final = 16
+LONG_BYTES: Final = 8 * 1024
+"""What the slowest tokenizer reads in the time of a token or two."""
+
 CALL_BYTES: Final = 4 * MAX_BYTES_PER_TOKEN
 """A call that says nothing takes some tokens too."""
 
@@ -24,6 +27,16 @@ def check_size(prompt: Prompt, max_tokens: int | None, n_ctx: int) -> None:
         check_bytes(_bytes(prompt.text), "the prompt", "prompt", n_ctx)
     elif isinstance(prompt, InfillPrompt):
         check_bytes(_bytes(prompt.prefix) + _bytes(prompt.suffix), "the prompt", "prompt", n_ctx)
+
+
+def is_long(prompt: Prompt) -> bool:
+    """Whether running streams would feel it if this was rendered and tokenised between two of their steps."""
+    if isinstance(prompt, ChatPrompt):
+        tools = sum(_bytes(tool.description) + _bytes(tool.parameters) for tool in prompt.tools)
+        return bool(prompt.images) or sum(map(_bytes_of, prompt.messages)) + tools > LONG_BYTES
+    if isinstance(prompt, TextPrompt):
+        return _bytes(prompt.text) > LONG_BYTES
+    return isinstance(prompt, InfillPrompt) and _bytes(prompt.prefix) + _bytes(prompt.suffix) > LONG_BYTES
 
 
 def param_of(prompt: Prompt) -> str:

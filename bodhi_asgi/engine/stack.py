@@ -81,11 +81,12 @@ class Stack:
         if isinstance(request, RerankRequest):
             check_text(request.query, longest, param="query")
             check_text(request.documents[index], longest, param=param)
-            return vocabulary.pair(request.query, request.documents[index])
-        text = request.inputs[index]
-        if isinstance(text, TextPrompt):
-            check_text(text.text, longest, param=param)
         try:
+            if isinstance(request, RerankRequest):
+                return vocabulary.pair(request.query, request.documents[index])
+            text = request.inputs[index]
+            if isinstance(text, TextPrompt):
+                check_text(text.text, longest, param=param)
             return vocabulary.encode(text)
         except Invalid as error:
             error.param = param

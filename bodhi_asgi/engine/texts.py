@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
+from bodhi_asgi.engine import sizes
 from bodhi_asgi.engine.errors import ContextLengthExceeded
 from bodhi_asgi.engine.runner import Vocabulary
 from bodhi_asgi.engine.sizes import MAX_BYTES_PER_TOKEN, MAX_PROMPT_BYTES, check_size, checked
@@ -18,6 +19,14 @@ from bodhi_asgi.messages.reading import DetokenizeRequest, TokenizeRequest
 
 PIECE_CHARS: Final = 128 * 1024
 PIECE_TOKENS: Final = 4096
+
+
+def is_long(work: TextWork) -> bool:
+    """Whether running streams would feel it if this was answered between two of their steps."""
+    request = work.request
+    return (
+        len(request.tokens) > PIECE_TOKENS if isinstance(request, DetokenizeRequest) else sizes.is_long(request.prompt)
+    )
 
 
 def answer(work: TextWork, vocabulary: Vocabulary, facts: ModelFacts) -> list[Chunk]:

@@ -8,6 +8,7 @@ the scheduler is an error here and not a strange answer there.
 import math
 import re
 import struct
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ class EchoVocabulary:
     def __init__(self) -> None:
         self._pieces: list[bytes] = list(MARKS)
         self._tokens: dict[bytes, int] = {}
+        self._grows = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -95,12 +97,18 @@ class EchoVocabulary:
 
     def _token(self, piece: bytes) -> int:
         token = self._tokens.get(piece)
-        if token is None:
-            if len(self._pieces) >= MAX_VOCABULARY:
-                return len(MARKS)  # a full vocabulary says its first word for every new one
-            token = self._tokens[piece] = len(self._pieces)
-            self._pieces.append(piece)
-        return token
+        return self._new_token(piece) if token is None else token
+
+    def _new_token(self, piece: bytes) -> int:
+        with self._grows:  # long texts are read in a thread of their own
+            token = self._tokens.get(piece)
+            if token is None:
+                if len(self._pieces) >= MAX_VOCABULARY:
+                    return len(MARKS)  # a full vocabulary says its first word for every new one
+                token = len(self._pieces)
+                self._pieces.append(piece)
+                self._tokens[piece] = token
+            return token
 
 
 @dataclass(eq=False, slots=True)

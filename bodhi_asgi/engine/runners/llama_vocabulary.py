@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import llama_cpp
 
-from bodhi_asgi.engine.errors import ImagesUnsupported, PromptInvalid
+from bodhi_asgi.engine.errors import ContextLengthExceeded, ImagesUnsupported, PromptInvalid
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.sizes import check_bytes, checked
 from bodhi_asgi.engine.templates import ChatTemplate, Fence
@@ -27,6 +27,15 @@ CONTROL: Final = 8
 OPENING_CHARS: Final = 256
 OPENING_TOKENS: Final = 24
 """The last tokens of a prompt, among which an answer may be opened."""
+SLICE_CHARS: Final = 8 * 1024
+"""Of a long text that is looked at piece by piece."""
+
+CUT_TOKENS: Final = 16
+"""More than a cut through a text makes of the token that it goes through."""
+
+MAX_CHAR_TOKENS: Final = 4
+"""A character that is none of the vocabulary's is written byte by byte."""
+
 USER_DEFINED: Final = 16
 """``LLAMA_TOKEN_ATTR_USER_DEFINED``."""
 
@@ -41,6 +50,8 @@ class LlamaVocabulary:
         self._n_ctx = n_ctx
         self.native: Final = llama_cpp.llama_model_get_vocab(model)
         self._vocab = self.native
+        # SentencePiece's takes ten seconds for some hundred thousand line breaks, the others grow with the length only.
+        self._is_slow = llama_cpp.llama_vocab_type(self._vocab) == llama_cpp.LLAMA_VOCAB_TYPE_SPM
         self._size = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
         self._pieces: list[bytes | None] = [None] * self._size
         self.end_tokens: Final = frozenset(t for t in range(self._size) if llama_cpp.llama_vocab_is_eog(self._vocab, t))
@@ -70,11 +81,14 @@ class LlamaVocabulary:
             rendered = self._template.render(prompt, self._fence)
             # Tools and marks are part of it only now, and a tokenizer's cost may grow with the square of its text.
             check_bytes(len(rendered.encode("utf-8", "replace")), "the prompt", "messages", self._n_ctx)
+            self._refuse_too_many("".join(text for text, _ in self._fence.spans(rendered)), "messages")
             return self._tokens(rendered, images)
         if isinstance(prompt, TokenPrompt):
             return checked(prompt.tokens, self._size, param="prompt")
         if isinstance(prompt, InfillPrompt):
+            self._refuse_too_many(prompt.prefix + prompt.suffix, "prompt")
             return self._infill(prompt)
+        self._refuse_too_many(prompt.text, "prompt")
         return self.tokens(prompt.text, add_special=True, parse_special=False)
 
     def _infill(self, prompt: InfillPrompt) -> list[int]:
@@ -95,6 +109,8 @@ class LlamaVocabulary:
         return [*begin, before, *prefix, after, *suffix, middle]
 
     def tokens(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        if self._is_slow:
+            self._refuse_too_many(text, "prompt")
         return self._tokenize(text.encode("utf-8", "replace"), add_special=add_special, parse_special=parse_special)
 
     def pair(self, query: str, document: str) -> list[int]:
@@ -197,6 +213,25 @@ class LlamaVocabulary:
                         first = add_special and not tokens
                         tokens += self.tokens(part, add_special=first, parse_special=not is_fenced)
         return tokens
+
+    def _refuse_too_many(self, text: str, param: str) -> None:
+        """Refuse text of clearly more tokens than any answer has room for, reading it slice by slice up to there.
+
+        In one piece it may take minutes: the cost of some tokenizers grows with the square of what they are given.
+        """
+        least = 0
+        if len(text) > SLICE_CHARS:
+            for begin in range(0, len(text), SLICE_CHARS):
+                if MAX_CHAR_TOKENS * (len(text) - begin) + least <= self._n_ctx:
+                    return
+                piece = text[begin : begin + SLICE_CHARS].encode("utf-8", "replace")
+                least += max(0, len(self._tokenize(piece, add_special=False, parse_special=True)) - CUT_TOKENS)
+                if least > self._n_ctx:
+                    raise ContextLengthExceeded(
+                        f"the prompt has more than {least} tokens, and the context holds {self._n_ctx} with the answer",
+                        param=param,
+                        n_ctx=self._n_ctx,
+                    )
 
     def _tokenize(self, text: bytes, *, add_special: bool, parse_special: bool) -> list[int]:
         room = len(text) + 2

@@ -12,8 +12,8 @@ from llguidance import LLTokenizer
 
 from bodhi_asgi.engine.constraints.matcher import MAX_CACHED, GrammarCompiler, Matcher
 from bodhi_asgi.engine.constraints.translate import grammar_of
-from bodhi_asgi.engine.constraints.workshop import COMPILE_S
 from bodhi_asgi.engine.errors import ConstraintFailed, ConstraintInvalid
+from bodhi_asgi.engine.workshop import COMPILE_S
 from bodhi_asgi.messages.generation import Constraint, ConstraintKind
 from tests.engine.constraints.hostile import HARD, REFUSED, UNSUPPORTED_KEYWORDS, lark, regex, schema
 

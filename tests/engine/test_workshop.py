@@ -9,13 +9,36 @@ from typing import Any
 
 import pytest
 
-from bodhi_asgi.engine.constraints.workshop import COMPILE_S, STUCK_S, WAIT_S, Prepared, Workshop
-from bodhi_asgi.engine.errors import ConstraintInvalid, EngineBusy, ModelLoadFailed
+from bodhi_asgi.engine.errors import (
+    ConstraintInvalid,
+    ContextLengthExceeded,
+    EngineBusy,
+    EngineStopped,
+    ModelLoadFailed,
+    PromptInvalid,
+    WorkCancelled,
+)
 from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.runners.echo import EchoRunner
-from bodhi_asgi.engine.types import Chunk, Work
+from bodhi_asgi.engine.sizes import LONG_BYTES, is_long
+from bodhi_asgi.engine.types import Chunk, TextWork, Work
+from bodhi_asgi.engine.workshop import (
+    COMPILE_S,
+    CONSTRAINTS,
+    STUCK_S,
+    TEXT_S,
+    TEXT_STUCK_S,
+    TEXTS,
+    WAIT_S,
+    Prepared,
+    Workshop,
+    Written,
+)
 from bodhi_asgi.errors import Broken, Unavailable
+from bodhi_asgi.messages.answers import Usage
+from bodhi_asgi.messages.conversation import Prompt, TextPrompt
 from bodhi_asgi.messages.generation import Constraint, ConstraintKind, GenerateRequest
+from bodhi_asgi.messages.reading import DetokenizeRequest, TokenizeRequest
 from tests.engine.support import ECHO, work
 
 FORM = Constraint(ConstraintKind.REGEX, "a", "guided_regex")
@@ -33,7 +56,7 @@ class Room:
         self.entered: Queue[str] = Queue()
         self.told: Queue[Prepared] = Queue()
         self.workshop = Workshop(
-            replace(ECHO, **spec), prepare=prepare, compile=self._compile, done=self.told.put_nowait
+            replace(ECHO, **spec), CONSTRAINTS, prepare=prepare, make=self._make, done=self.told.put_nowait
         )
 
     def submit(self, owner: str = "", **changes: Any) -> Work:
@@ -41,7 +64,8 @@ class Room:
         self.workshop.submit(asked)
         return asked
 
-    def _compile(self, request: GenerateRequest) -> None:
+    def _make(self, asked: Work) -> None:
+        request = asked.request
         self.entered.put(request.model)
         assert self.gate.wait(30)
         if request.model == "bad":
@@ -226,3 +250,153 @@ def test_a_slow_constraint_is_refused_by_an_engine_that_has_nothing_else_to_do()
     assert "2 s" in chunk.error.message
     runner.gate.set()
     loop.stop()
+
+
+# -- long texts
+
+LONG_TEXT = "word " * LONG_BYTES
+ROOMY = replace(ECHO, n_ctx=8192)
+
+
+class SlowReader(EchoRunner):
+    """Takes as long as it is told to for the tokens of a long prompt."""
+
+    def __init__(self) -> None:
+        super().__init__(ROOMY)
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        encode = self.vocabulary.encode
+
+        def slow(prompt: Prompt) -> list[int]:
+            if is_long(prompt):
+                self.entered.set()
+                assert self.gate.wait(60)
+            return encode(prompt)
+
+        self.vocabulary.encode = slow  # type: ignore[method-assign]
+
+    def guide(self, _: GenerateRequest) -> None:
+        """Nothing is held to a form here."""
+
+
+class Reading:
+    """An engine loop whose runner reads long prompts slowly, and what it delivers."""
+
+    def __init__(self) -> None:
+        self.runner = SlowReader()
+        self.delivered: Queue[Chunk] = Queue()
+        self.loop = EngineLoop(self.runner, ROOMY, lambda chunks: [self.delivered.put(chunk) for chunk in chunks])  # type: ignore[func-returns-value]
+        self.loop.start()
+
+    def final(self) -> Chunk:
+        while not (chunk := self.delivered.get(timeout=20)).is_final:
+            pass
+        return chunk
+
+    def close(self) -> None:
+        self.runner.gate.set()
+        self.loop.stop()
+
+
+@pytest.fixture
+def reading() -> Iterator[Reading]:
+    made = Reading()
+    yield made
+    made.close()
+
+
+def test_others_speak_while_a_long_prompt_is_tokenised(reading: Reading) -> None:
+    long, quick = work(LONG_TEXT), work("one two")
+    reading.loop.submit(long)
+    assert reading.runner.entered.wait(10)
+    reading.loop.submit(quick)
+    final = reading.final()
+    assert (final.work_id, final.error) == (quick.id, None)
+    assert not reading.loop.is_busy
+    reading.runner.gate.set()
+    final = reading.final()
+    assert final.work_id == long.id
+    assert isinstance(final.error, ContextLengthExceeded)
+
+
+def test_a_long_prompt_that_fits_is_answered_as_a_short_one(reading: Reading) -> None:
+    reading.runner.gate.set()
+    text = "a" * 2 * LONG_BYTES  # words of eight letters
+    held = work(text, constraint=FORM)
+    for asked in (work(text), held):
+        reading.loop.submit(asked)
+        pieces = []
+        while not (chunk := reading.delivered.get(timeout=20)).is_final:
+            pieces.append(chunk.text)
+        assert chunk.error is None
+        assert "".join(pieces) + chunk.text == text
+
+
+@pytest.mark.parametrize("wants", ["count", "tokens"])
+def test_questions_about_long_texts_are_answered_beside_the_loop_too(reading: Reading, wants: Any) -> None:
+    reading.runner.gate.set()
+    asked = TextWork("t", TokenizeRequest("m", TextPrompt("ab" * LONG_BYTES), wants))
+    reading.loop.submit(asked)
+    assert reading.final().usage == Usage(2 * LONG_BYTES // 8 + 2, 0)
+    tokens = TextWork("d", DetokenizeRequest("m", (3,) * 5000))
+    reading.loop.submit(tokens)
+    assert reading.final().usage == Usage(5000, 0)
+    refused = TextWork("r", DetokenizeRequest("m", (999_999,) * 5000))
+    reading.loop.submit(refused)
+    assert isinstance(reading.final().error, PromptInvalid)
+
+
+def test_who_leaves_while_his_prompt_is_tokenised_is_told_at_once(reading: Reading) -> None:
+    long = work(LONG_TEXT)
+    reading.loop.submit(long)
+    assert reading.runner.entered.wait(10)
+    reading.loop.cancel(long.id)
+    final = reading.final()
+    assert (final.work_id, type(final.error)) == (long.id, WorkCancelled)
+
+
+def test_an_engine_that_stops_tells_those_whose_prompts_are_not_read_yet(reading: Reading) -> None:
+    first, second = work(LONG_TEXT), work(LONG_TEXT)
+    reading.loop.submit(first)
+    assert reading.runner.entered.wait(10)
+    reading.loop.submit(second)
+    stopping = threading.Thread(target=reading.loop.stop)
+    stopping.start()
+    reading.runner.gate.set()
+    stopping.join()
+    told = [reading.final(), reading.final()]
+    assert {final.work_id for final in told} == {first.id, second.id}
+    assert EngineStopped in {type(final.error) for final in told}
+
+
+def test_a_text_that_takes_too_long_is_refused_by_its_field() -> None:
+    gate, entered = threading.Event(), threading.Event()
+
+    def make(_: Work | TextWork) -> object:
+        entered.set()
+        return gate.wait(30)
+
+    told: Queue[Prepared] = Queue()
+    scribe: Workshop[Work | TextWork] = Workshop(ECHO, TEXTS, prepare=nothing, make=make, done=told.put_nowait)
+    for asked, param in (
+        (work(LONG_TEXT), "messages"),
+        (TextWork("t", TokenizeRequest("m", TextPrompt("x"), "count")), "prompt"),
+        (TextWork("d", DetokenizeRequest("m", (1,))), "tokens"),
+    ):
+        entered.clear()
+        scribe.submit(asked)
+        assert entered.wait(10)
+        now_s = time.monotonic()
+        assert scribe.expire(now_s) == []
+        (late,) = scribe.expire(now_s + TEXT_S)
+        assert isinstance(late, Written)
+        assert isinstance(late.error, PromptInvalid)
+        assert (late.error.param, "10 s" in late.error.message) == (param, True)
+        # It says nothing of how far it has come, so it is told of when it is stuck for good, and not before.
+        assert not scribe.is_busy
+        assert scribe.is_stuck(now_s + TEXT_STUCK_S + 5)
+        gate.set()
+        while scribe._working_since_s is not None:
+            time.sleep(0)
+        gate.clear()
+    assert scribe.close(10)[1]

@@ -1,8 +1,9 @@
-"""A thread beside the engine's own, in which constraints are compiled while running streams go on.
+"""Threads beside the engine's own, in which requests are prepared while running streams go on.
 
-One at a time, each with two seconds. What takes longer is refused; it cannot be interrupted, and while it goes on the
-next ones wait, or are told to come back. A thread that does not return at all makes the engine say that it stands
-still, so that whoever supervises it ends it.
+One compiles what answers are held to, another renders and tokenises long prompts. Each takes one request at a time,
+within a limit of seconds. What takes longer is refused; it cannot be interrupted, and while it goes on the next ones
+wait, or are told to come back. A thread that does not return at all makes the engine say that it stands still, so that
+whoever supervises it ends it.
 """
 
 import logging
@@ -11,16 +12,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Generic, TypeVar
 
-from bodhi_asgi.engine.errors import ConstraintInvalid, EngineBusy
+from bodhi_asgi.engine.errors import ConstraintInvalid, EngineBusy, PromptInvalid
+from bodhi_asgi.engine.sizes import param_of
 from bodhi_asgi.engine.threads import start_deep
-from bodhi_asgi.engine.types import ModelSpec, Work
+from bodhi_asgi.engine.types import ModelSpec, TextWork, Work
 from bodhi_asgi.errors import BodhiError, Broken, Unavailable
 from bodhi_asgi.messages.generation import GenerateRequest
-
-if TYPE_CHECKING:
-    from bodhi_asgi.engine.constraints.matcher import Matcher
+from bodhi_asgi.messages.reading import TokenizeRequest
 
 log = logging.getLogger(__name__)
 
@@ -33,53 +33,86 @@ WAIT_S: Final = 10.0
 STUCK_S: Final = 10.0
 """After which a compilation is taken to never come back."""
 
+TEXT_S: Final = 10.0
+"""For rendering and tokenising one prompt: its size is bounded, and some tokenizers take seconds for what fits."""
+
+TEXT_STUCK_S: Final = 60.0
+
 LOOK_S: Final = 0.5
 
 RETRY_AFTER_S: Final = 5.0
+
+
+J = TypeVar("J", Work, Work | TextWork)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What came of one work: a matcher (None: it needs none), or why it is refused. Its deadline counts from now."""
 
-    work: Work
-    matcher: "Matcher | None" = None
+    work: Any
+    made: Any = None
     error: BodhiError | None = None
 
 
+class Written(Prepared):
+    """What came of a work whose text was long: its tokens, or the whole answer, or why it is refused."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How one of these threads works: its name, how long one work may take, and what is said when it takes longer.
+
+    One that ``is_quiet`` tells of no work until that is stuck, because it cannot tell how far it has come either.
+    """
+
+    name: str
+    note: type[Prepared]
+    limit_s: float
+    stuck_s: float
+    is_quiet: bool
+    too_slow: Callable[[Any], BodhiError]
+    what: str
+    done_to: str
+
+
 @dataclass(slots=True)
-class _Job:
-    work: Work
+class _Job(Generic[J]):
+    work: J
     arrived_at_s: float
     waits_since_s: float
     began_at_s: float | None = None
 
 
-class Workshop:
-    """Compiles for one engine loop. All methods belong to the loop's thread, but for :meth:`_serve`.
+class Workshop(Generic[J]):
+    """Prepares works for one engine loop. All methods belong to the loop's thread, but for :meth:`_serve`.
 
-    ``prepare`` does, once, what every compilation needs, however long that takes; ``compile`` makes a matcher for a
-    request; ``done`` is called in the workshop's thread. The thread starts with the first work.
+    ``prepare`` does, once, what every work needs, however long that takes; ``make`` makes what is wanted of one;
+    ``done`` is called in the workshop's thread. The thread starts with the first work.
     """
 
     def __init__(
         self,
         spec: ModelSpec,
+        manner: Manner,
         *,
         prepare: Callable[[], None],
-        compile: Callable[[GenerateRequest], "Matcher | None"],  # noqa: A002
+        make: Callable[[J], object],
         done: Callable[[Prepared], None],
     ) -> None:
         self._spec = spec
+        self._manner = manner
         self._prepare = prepare
-        self._compile = compile
+        self._make: Callable[[J], object] = make
         self._done = done
         self._thread: threading.Thread | None = None
         self._is_closed = False
         # Shared between the threads, under the condition; in order of arrival.
         self._changed = threading.Condition()
-        self._jobs: deque[_Job] = deque()
-        self._at_work: _Job | None = None
+        self._jobs: deque[_Job[J]] = deque()
+        self._at_work: _Job[J] | None = None
         self._working_since_s: float | None = None
         self._is_prepared = False
         self._moves = 0
@@ -87,6 +120,8 @@ class Workshop:
     @property
     def is_busy(self) -> bool:
         """Whether the thread has something to do, given up or not."""
+        if self._manner.is_quiet:
+            return self.is_stuck(time.monotonic())
         # Preparing says nothing of how far it has come, and may take longer than a model may stand still.
         return self._working_since_s is not None or (bool(self._jobs) and self._is_prepared)
 
@@ -96,21 +131,21 @@ class Workshop:
         return self._moves
 
     def is_stuck(self, now_s: float) -> bool:
-        """Whether one compilation has gone on for so long that it will hardly end."""
+        """Whether one work has gone on for so long that it will hardly end."""
         since_s = self._working_since_s
-        return since_s is not None and now_s - since_s > STUCK_S
+        return since_s is not None and now_s - since_s > self._manner.stuck_s
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: J) -> None:
         """Take a work; what came of it is told to ``done``, unless it is given up before. Raises EngineBusy."""
         with self._changed:
             own = sum(job.work.owner == work.owner for job in self._jobs)
             if len(self._jobs) >= self._spec.queue_limit or (work.owner and own >= self._spec.queue_limit_per_owner):
-                raise _too_busy()
+                raise self._too_busy()
             now_s = time.monotonic()
             self._jobs.append(_Job(work, now_s, now_s))
             self._changed.notify()
         if self._thread is None:
-            self._thread = start_deep(self._serve, f"bodhi-constraints-{self._spec.name}")
+            self._thread = start_deep(self._serve, f"bodhi-{self._manner.name}-{self._spec.name}")
 
     def give_up(self, work_id: str) -> bool:
         """Forget a work. False when it is not here."""
@@ -129,11 +164,11 @@ class Workshop:
         late: list[Prepared] = []
         with self._changed:
             job = self._at_work
-            if job is not None and job.began_at_s is not None and now_s - job.began_at_s >= COMPILE_S:
+            if job is not None and job.began_at_s is not None and now_s - job.began_at_s >= self._manner.limit_s:
                 self._at_work = None
-                late.append(Prepared(job.work, error=_too_slow(job.work.request)))
+                late.append(self._manner.note(job.work, error=self._manner.too_slow(job.work)))
             while self._is_prepared and self._jobs and now_s - self._jobs[0].waits_since_s >= WAIT_S:
-                late.append(Prepared(self._jobs.popleft().work, error=_too_busy()))
+                late.append(self._manner.note(self._jobs.popleft().work, error=self._too_busy()))
         return late
 
     @property
@@ -141,14 +176,14 @@ class Workshop:
         """When :meth:`expire` next has something to do, by ``time.monotonic``."""
         with self._changed:
             job = self._at_work
-            times = [job.began_at_s + COMPILE_S] if job is not None and job.began_at_s is not None else []
+            times = [job.began_at_s + self._manner.limit_s] if job is not None and job.began_at_s is not None else []
             times += [self._jobs[0].waits_since_s + WAIT_S] if job is not None and self._jobs else []
             if not times and (self._jobs or job is not None):
                 # The thread has not begun yet, and nobody is told when it does.
                 times = [time.monotonic() + LOOK_S]
         return min(times, default=None)
 
-    def close(self, timeout_s: float) -> tuple[list[Work], bool]:
+    def close(self, timeout_s: float) -> tuple[list[J], bool]:
         """End the thread; returns the works that are left, and whether the thread has ended within ``timeout_s``."""
         with self._changed:
             self._is_closed = True
@@ -186,7 +221,7 @@ class Workshop:
                 # The wait for its turn begins now.
                 job.waits_since_s = now_s
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> _Job[J] | None:
         with self._changed:
             while not self._jobs and not self._is_closed:
                 self._changed.wait()
@@ -197,22 +232,29 @@ class Workshop:
             self._moves += 1
             return job
 
-    def _result(self, job: _Job, failure: BodhiError | None) -> Prepared:
+    def _result(self, job: _Job[J], failure: BodhiError | None) -> Prepared:
         try:
             if failure is not None:
                 raise failure
-            matcher = self._compile(job.work.request)
+            made = self._make(job.work)
         except BodhiError as error:
-            return Prepared(job.work, error=error)
+            return self._manner.note(job.work, error=error)
         except Exception:
-            log.exception("a constraint could not be compiled", extra={"model": self._spec.name})
-            return Prepared(job.work, error=Broken("the constraint could not be compiled, by a fault of the server"))
+            log.exception("a request could not be prepared", extra={"model": self._spec.name})
+            broken = Broken(f"{self._manner.what} could not be {self._manner.done_to}, by a fault of the server")
+            return self._manner.note(job.work, error=broken)
         if job.work.deadline_s is None:
-            return Prepared(job.work, matcher)
+            return self._manner.note(job.work, made)
         left_s = job.work.deadline_s - (time.monotonic() - job.arrived_at_s)
-        return Prepared(replace(job.work, deadline_s=max(0.0, left_s)), matcher)
+        return self._manner.note(replace(job.work, deadline_s=max(0.0, left_s)), made)
 
-    def _finish(self, job: _Job, prepared: Prepared) -> None:
+    def _too_busy(self) -> EngineBusy:
+        what = f"{self._manner.what.removeprefix('the ')}s"
+        return EngineBusy(
+            f"other {what} are being {self._manner.done_to}; try again later", retry_after_s=RETRY_AFTER_S
+        )
+
+    def _finish(self, job: _Job[J], prepared: Prepared) -> None:
         with self._changed:
             self._working_since_s = None
             self._moves += 1
@@ -222,10 +264,35 @@ class Workshop:
             self._done(prepared)
 
 
-def _too_slow(request: GenerateRequest) -> ConstraintInvalid:
+def _slow_constraint(work: Work) -> BodhiError:
+    request = work.request
     param = request.constraint.param if request.constraint is not None else "tools"
     return ConstraintInvalid(f"'{param}' takes longer than {COMPILE_S:g} s to compile; make it simpler", param=param)
 
 
-def _too_busy() -> EngineBusy:
-    return EngineBusy("other constraints are being compiled; try again later", retry_after_s=RETRY_AFTER_S)
+def _slow_text(work: Work | TextWork) -> BodhiError:
+    request = work.request
+    param = param_of(request.prompt) if isinstance(request, GenerateRequest | TokenizeRequest) else "tokens"
+    return PromptInvalid(f"'{param}' takes longer than {TEXT_S:g} s to read; make it shorter", param=param)
+
+
+CONSTRAINTS: Final = Manner(
+    name="constraints",
+    note=Prepared,
+    limit_s=COMPILE_S,
+    stuck_s=STUCK_S,
+    is_quiet=False,
+    too_slow=_slow_constraint,
+    what="the constraint",
+    done_to="compiled",
+)
+TEXTS: Final = Manner(
+    name="texts",
+    note=Written,
+    limit_s=TEXT_S,
+    stuck_s=TEXT_STUCK_S,
+    is_quiet=True,
+    too_slow=_slow_text,
+    what="the prompt",
+    done_to="read",
+)
