@@ -20,7 +20,8 @@ from bodhi_asgi.engine.plan import StepOutcome
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
 from bodhi_asgi.engine.runners.llama_batch import Batch
 from bodhi_asgi.engine.types import ModelSpec, Pooling
-from bodhi_asgi.gguf.reader import read_header
+from bodhi_asgi.gguf.facts import facts_of
+from bodhi_asgi.gguf.parts import read_model
 
 Vector = NDArray[np.float32]
 
@@ -38,9 +39,6 @@ NATIVE: Final[Mapping[Pooling, int]] = MappingProxyType(
         "rank": llama_cpp.LLAMA_POOLING_TYPE_RANK,
     }
 )
-CLASSIFIERS: Final = ("cls.weight", "cls.output.weight")
-"""Without one of these tensors there is nothing that could rank."""
-
 WITH_PROBABILITIES: Final = ("qwen3", "qwen3vl")
 """Architectures for which llama.cpp makes probabilities of the classifier's outputs itself."""
 
@@ -199,9 +197,8 @@ class PooledContext:
     @staticmethod
     def _pooling_of_file(spec: ModelSpec, metadata: Mapping[str, str]) -> Pooling | None:
         pooling = IN_FILES.get(metadata.get(f"{metadata.get('general.architecture', '')}.pooling_type", ""))
-        if pooling == "rank":
-            names = {tensor.name for tensor in read_header(Path(spec.path)).tensors}
-            return pooling if names.intersection(CLASSIFIERS) else None
+        if pooling == "rank" and facts_of(*read_model(Path(spec.path))).pooling != pooling:
+            return None  # it lacks what would rank
         return pooling
 
 
