@@ -1,7 +1,6 @@
 """From an answer of the hub, or none, to our own error: the hub tells by headers what is missing or forbidden."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -66,13 +65,13 @@ def refusal(status: int, headers: Mapping[str, str], repo: str, file: HubFile | 
     return HubAnswerInvalid(f"the hub answered with status {status}, which means nothing here", status=status)
 
 
-def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds that ``Retry-After`` asks for, as a number or as a date beside the answer's own ``Date``."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit() and len(value) < 10:
         return float(value)
     try:
-        until, then = parsedate_to_datetime(value), now or parsedate_to_datetime(headers.get("date", ""))
+        until, then = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
         return max(0.0, (until - then).total_seconds())
     except (TypeError, ValueError):
         return None

@@ -42,6 +42,7 @@ class Fault:
     longer_by: int = 0  # announce and send a file that is so much longer
     etag: str | None = None  # tell another checksum than the file's
     ignores_ranges: bool = False  # 200 in place of 206
+    is_unsized: bool = False  # without a length, so that nobody knows where the end shall be
     location: str | None = None  # redirect there
     call_at: int | None = None  # call ``hook`` when so many bytes have been sent
     hook: Callable[[], None] | None = None
@@ -332,7 +333,8 @@ class Place:
             if begin >= size:
                 return StreamingResponse(_no_pieces(), 416, {"content-range": f"bytes */{size}"})
             headers["content-range"] = f"bytes {begin}-{end - 1}/{size}"
-        headers = {**headers, "content-length": str(end - begin), **fault.headers}
+        sized = {} if fault.is_unsized else {"content-length": str(end - begin)}
+        headers = {**headers, **sized, **fault.headers}
         pieces = _no_pieces() if request.method == "HEAD" else self._pieces(content, begin, end, fault, seen)
         return StreamingResponse(pieces, status, headers, media_type="application/octet-stream")
 

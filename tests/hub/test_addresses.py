@@ -1,11 +1,17 @@
 """Which addresses are visited: the endpoint's own, public ones, and inner ones only from an inner hub of that kind."""
 
 import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 import httpcore2
 import httpx2
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bodhi_asgi import outbound
 from bodhi_asgi.hub.access import HubAccess
@@ -13,7 +19,8 @@ from bodhi_asgi.hub.errors import RedirectRefused
 from bodhi_asgi.hub.transport import HubTransport, Whereabouts
 from bodhi_asgi.outbound import AddressRefused, GuardedBackend, Kind, kind_of
 from bodhi_asgi.types import Secret
-from tests.hub.server import Hub
+from tests.hub.server import Hub, Place
+from tests.servers import serving
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"]
 INNER = ["10.0.0.1", "172.16.5.4", "192.168.1.1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1"]
@@ -95,6 +102,49 @@ async def test_nothing_is_taken_from_the_environment(hub: Hub, endpoint: str, mo
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with outbound.client(lambda *_: True, timeout_s=10, user_agent="tests") as client:
         assert (await client.get(f"{endpoint}/api/models")).status_code == 200
+
+
+async def test_an_encrypted_connection_goes_to_the_checked_address_under_the_name_of_the_host(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    self_signed("localhost", key, certificate)
+    hub = Hub()
+    hub.add("owner/model", {"model.gguf": b"x" * 500_000})
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    files = {"ssl_keyfile": str(key), "ssl_certfile": str(certificate)}
+    async with (
+        serving(Place(hub, "hub"), **files) as address,
+        outbound.client(lambda *_: True, timeout_s=20, user_agent="tests") as client,
+    ):
+        port = httpx2.URL(address).port
+        url = f"https://localhost:{port}/owner/model/resolve/main/model.gguf"
+        with pytest.raises(httpx2.ConnectError, match=r"(?i)certificate"):
+            await client.get(url)
+        client._transport._pool._ssl_context = trusting  # type: ignore[attr-defined]
+        assert (await client.get(url)).content == b"x" * 500_000
+        with pytest.raises(httpx2.ConnectError, match=r"(?i)certificate"):
+            await client.get(url.replace("localhost", "127.0.0.1"))
+
+
+def self_signed(name: str, key: Path, certificate: Path) -> None:
+    """A certificate that only who has it trusts."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(private.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    certificate.write_bytes(made.public_bytes(pem))
+    key.write_bytes(private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
 
 
 def test_an_encrypted_hub_leads_to_encrypted_places_only() -> None:

@@ -316,6 +316,28 @@ async def test_a_file_that_changes_in_the_middle_is_fetched_as_it_is_then(
     assert parts_of(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=403),
+        Fault(status=410),
+        Fault(status=416),
+        Fault(headers={"content-range": "bytes 0-999999/3000000"}),
+        Fault(headers={"content-range": "nonsense"}),
+        Fault(is_unsized=True, longer_by=-5000),
+        Fault(is_unsized=True, longer_by=5000, ignores_ranges=True),
+    ],
+    ids=["expired", "gone", "no range", "other range", "no words", "too short", "too long"],
+)
+async def test_a_strange_answer_in_the_middle_is_not_believed(
+    hub: Hub, transport: HubTransport, tmp_path: Path, fault: Fault
+) -> None:
+    hub.add("owner/model", {"model.gguf": WEIGHTS})
+    hub.fault("cdn", Fault(cut_after=1_000_000), fault)
+    assert (await fetch(transport, FILE, tmp_path)).path.read_bytes() == WEIGHTS
+    assert parts_of(tmp_path) == []
+
+
 async def test_a_part_that_was_spoiled_on_the_disk_is_noticed_and_fetched_anew(
     hub: Hub, transport: HubTransport, tmp_path: Path
 ) -> None:
