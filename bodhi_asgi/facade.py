@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar, overload
 from pydantic import BaseModel
 
 from bodhi_asgi import readings
+from bodhi_asgi.aliases import Aliases
 from bodhi_asgi.caller import Caller, Grants, Scope
 from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels, LoadModelRequest, encode_engine
 from bodhi_asgi.formats.management.files import LocalModelPage, RemovedFiles, encode_files, encode_removed
@@ -169,6 +170,11 @@ class Bodhi:
             return encode_model(await services.models.get(caller, model))
 
         return await self._call(verb)
+
+    @property
+    def aliases(self) -> Aliases:
+        """The verbs on aliases: list all models, get, create, update, copy and delete."""
+        return Aliases(self._call)
 
     async def loaded_models(self) -> LoadedModels:
         """The models in memory, of all processes that share the data directory. Needs ``engines:read``."""

@@ -176,7 +176,7 @@ async def open_services(
         shelf=shelf,
         hub=hub,
         aliases=aliases,
-        catalogue=CatalogueService(database=database, configured=configured, discovered=discovered),
+        catalogue=CatalogueService(database=database, aliases=aliases, configured=configured, discovered=discovered),
         models=models,
         engines=engines,
         engine_management=management,

@@ -12,7 +12,7 @@ from bodhi_asgi.cli.database import db
 from bodhi_asgi.cli.demo import demo
 from bodhi_asgi.cli.doctor import doctor
 from bodhi_asgi.cli.engines import ps, stop
-from bodhi_asgi.cli.models import models
+from bodhi_asgi.cli.models import cp, create, list_models, rm
 from bodhi_asgi.cli.options import Options, printing
 from bodhi_asgi.cli.outcome import MEANING, ExitCode, fail
 from bodhi_asgi.cli.run import run
@@ -58,5 +58,22 @@ def bodhi() -> None:
     """Language models for your own application, from the command line."""
 
 
-for command in (serve, demo, chat, run, models, show, ps, stop, token, db, settings, doctor, version):
+for command in (
+    serve,
+    demo,
+    chat,
+    run,
+    list_models,
+    create,
+    cp,
+    rm,
+    show,
+    ps,
+    stop,
+    token,
+    db,
+    settings,
+    doctor,
+    version,
+):
     bodhi.add_command(command)

@@ -94,7 +94,7 @@ def kinds(route: Route) -> list[Kind]:
 
 
 def _success(route: Route) -> dict[str, Any]:
-    if route.status == 204:
+    if route.status == 204 or not route.content_type:
         return {"description": "Done."}
     content: dict[str, Any] = {route.content_type: {"schema": _ref(route.response) if route.response else {}}}
     if route.streams:

@@ -71,7 +71,8 @@ Handler: TypeAlias = Callable[[Call], Awaitable[Response | EventStream]]
 class Route:
     """Everything that is to be known of one operation: the routes, OpenAPI and the permission tests are made of it.
 
-    ``errors`` are the kinds it can answer beyond those that every route can.
+    ``errors`` are the kinds it can answer beyond those that every route can. Without a ``content_type``, success has no
+    body.
     """
 
     method: str

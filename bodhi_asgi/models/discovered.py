@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from bodhi_asgi.gguf.names import base_of, kind_of, qualifier
-from bodhi_asgi.shelf.types import MAIN, LocalFile
+from bodhi_asgi.shelf.types import MAIN, LocalFile, ShelvedFile
 
 MAX_NAME: Final = 256
 LOCAL: Final = "local/"
@@ -21,6 +21,10 @@ class Shelf(Protocol):
 
     async def find(self, repo: str, filename: str, snapshot: str = MAIN) -> LocalFile | None:
         """One of them."""
+        ...
+
+    async def known(self, files: Iterable[LocalFile]) -> Mapping[LocalFile, ShelvedFile]:
+        """What the headers of these told."""
         ...
 
 
@@ -64,6 +68,10 @@ class DiscoveredModels:
             if name in found and found[name].filename == filename:
                 return name
         return name_of(repo, filename)
+
+    async def known(self, files: Iterable[LocalFile]) -> Mapping[LocalFile, ShelvedFile]:
+        """What the headers of these files told."""
+        return await self._shelf.known(files)
 
     async def projector(self, model: LocalFile) -> LocalFile | None:
         """The file by which a model reads images, if one lies beside it and can be used."""

@@ -21,7 +21,10 @@ from bodhi_asgi.models.tables import ALIASES
 from bodhi_asgi.models.types import FileReference, ModelQuery
 
 ESCAPED: Final = re.compile(r"[%_|]")
-COLUMNS: Final = ("name", "repo", "filename", "snapshot", "size_bytes")
+COLUMNS: Final = ("name", "repo", "filename", "snapshot", "capabilities", "size_bytes")
+OF_FILE: Final = COLUMNS[4:]
+CAPABILITIES: Final = {"vision": "vision", "tool_use": "tools", "reasoning": "thinking"}
+"""What is asked for, by the names that models' families have for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class KnownModel:
     name: str
     file: FileReference
     size_bytes: int | None
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,17 @@ class Hit:
 
 def document(models: Sequence[KnownModel]) -> str:
     """The models as the database is given them."""
-    rows = [[one.name, one.file.repo, one.file.filename, one.file.snapshot, one.size_bytes] for one in models]
+    rows = [
+        [
+            one.name,
+            one.file.repo,
+            one.file.filename,
+            one.file.snapshot,
+            "".join(f" {name} " for name in one.capabilities),
+            one.size_bytes,
+        ]
+        for one in models
+    ]
     return orjson.dumps(rows).decode()
 
 
@@ -68,11 +82,16 @@ def _both(dialect: Dialect, owner_id: str, query: ModelQuery, known: str) -> Fro
     """One table of both, each row with the size of its file where that is asked for."""
     here = _table(dialect, known, "here")
     own = (literal_column("'user'").label("source"), ALIASES.c.id, *(ALIASES.c[name] for name in COLUMNS[:4]))
-    aliases: Select[Any] = select(*own, literal_column("NULL").label("size_bytes")).where(seen_by(owner_id))
-    if query.size_min is not None or query.size_max is not None:
+    unknown: tuple[Label[str], Label[Any]] = (
+        literal_column("''").label("capabilities"),
+        literal_column("NULL").label("size_bytes"),
+    )
+    aliases: Select[Any] = select(*own, *unknown).where(seen_by(owner_id))
+    if query.size_min is not None or query.size_max is not None or query.capabilities:
         files = _table(dialect, known, "files")
         same = and_(*(files.c[name] == ALIASES.c[name] for name in COLUMNS[1:4]))
-        aliases = select(*own, files.c.size_bytes).select_from(ALIASES.outerjoin(files, same)).where(seen_by(owner_id))
+        of_file = (files.c[name] for name in OF_FILE)
+        aliases = select(*own, *of_file).select_from(ALIASES.outerjoin(files, same)).where(seen_by(owner_id))
     is_model: tuple[Label[str], Label[str]] = (
         literal_column("'model'").label("source"),
         literal_column("''").label("id"),
@@ -109,6 +128,7 @@ def _conditions(both: FromClause, grants: Grants, query: ModelQuery) -> list[Col
         found.append(or_(size.is_(None), size >= query.size_min))
     if query.size_max is not None:
         found.append(or_(size.is_(None), size <= query.size_max))
+    found += [both.c.capabilities.like(f"% {CAPABILITIES[name]} %") for name in sorted(query.capabilities)]
     if query.search:
         wanted = "%" + ESCAPED.sub(r"|\g<0>", query.search.lower()) + "%"
         columns = (func.lower(both.c[name]) for name in ("name", "repo", "filename"))

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from bodhi_asgi.engine.types import ModelSpec
 from bodhi_asgi.models.params import NONE, Defaults, RequestParams
+from bodhi_asgi.shelf.types import ShelvedFile
 from bodhi_asgi.types import JSONObject
 
 MAIN: Final = "main"
@@ -103,7 +104,7 @@ class ModelQuery:
 class ModelEntry:
     """One model in the list of all. ``alias`` is there for what somebody made; ``access`` says whether it may be used.
 
-    ``size_bytes`` is that of all its files, None where they are not here.
+    ``size_bytes`` is that of all its files, None where they are not here; ``known`` what their headers told.
     """
 
     name: str
@@ -111,6 +112,7 @@ class ModelEntry:
     access: bool
     alias: Alias | None = None
     size_bytes: int | None = None
+    known: ShelvedFile | None = None
 
     @property
     def source(self) -> Source:

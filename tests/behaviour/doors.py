@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from bodhi_asgi import BodhiApp, BodhiError
+from bodhi_asgi.formats.management.errors import error_body as management_body
 from bodhi_asgi.formats.management.files import decode_query
 from bodhi_asgi.formats.openai_chat.errors import error_body
 from tests.servers import serving
@@ -67,6 +68,8 @@ class Door(Protocol):
     async def unload(self, name: str, token: str | None, *, force: bool = False) -> Answer: ...
     async def files(self, query: dict[str, str], token: str | None) -> Answer: ...
     async def delete_file(self, repo: str, filename: str, token: str | None) -> Answer: ...
+    async def alias(self, verb: str, *given: Any, token: str | None) -> Answer: ...
+    async def all_models(self, token: str | None, **query: str | int) -> Answer: ...
 
 
 class DirectDoor:
@@ -113,6 +116,20 @@ class DirectDoor:
 
     async def delete_file(self, repo: str, filename: str, token: str | None) -> Answer:
         return await self._answer(self._verbs(token).delete_model_file(repo, filename))
+
+    async def alias(self, verb: str, *given: Any, token: str | None) -> Answer:
+        status = 201 if verb in ("create", "copy") else 200
+        return await self._managed(status, lambda: getattr(self._verbs(token).aliases, verb)(*given))
+
+    async def all_models(self, token: str | None, **query: str | int) -> Answer:
+        return await self._managed(200, lambda: self._verbs(token).aliases.list(**query))
+
+    async def _managed(self, status: int, call: Any) -> Answer:
+        try:
+            result = await call()
+        except BodhiError as error:
+            return Answer(error.status, management_body(error))
+        return Answer(status, None if result is None else result.model_dump(mode="json"))
 
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
         chunks = await self._verbs(token).chat_completion({**body, "stream": True})
@@ -173,6 +190,18 @@ class HttpDoor:
     async def delete_file(self, repo: str, filename: str, token: str | None) -> Answer:
         where = {"repo": repo, "filename": filename}
         response = await self.client.delete("bodhi/v1/models/files", params=where, headers=_bearer(token))
+        return Answer(response.status_code, response.json())
+
+    async def alias(self, verb: str, *given: Any, token: str | None) -> Answer:
+        path = "bodhi/v1/models" if verb == "get" else "bodhi/v1/models/alias"
+        method = {"get": "GET", "create": "POST", "update": "PUT", "copy": "POST", "delete": "DELETE"}[verb]
+        body = {"create": lambda: given[0], "update": lambda: given[1], "copy": lambda: {"alias": given[1]}}.get(verb)
+        path += "" if verb == "create" else f"/{given[0]}/copy" if verb == "copy" else f"/{given[0]}"
+        response = await self.client.request(method, path, json=body and body(), headers=_bearer(token))
+        return Answer(response.status_code, response.json() if response.content else None)
+
+    async def all_models(self, token: str | None, **query: str | int) -> Answer:
+        response = await self.client.get("bodhi/v1/models", params=query, headers=_bearer(token))
         return Answer(response.status_code, response.json())
 
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:

@@ -34,6 +34,20 @@ def test_version_is_told_to_people_and_to_programs(bodhi: Bodhi) -> None:
 
 def test_help_lists_every_command_and_the_exit_codes(bodhi: Bodhi) -> None:
     told = bodhi("--help").stdout
-    for name in ("serve", "demo", "chat", "run", "models", "show", "token", "db", "settings", "version"):
+    for name in (
+        "serve",
+        "demo",
+        "chat",
+        "run",
+        "list",
+        "create",
+        "cp",
+        "rm",
+        "show",
+        "token",
+        "db",
+        "settings",
+        "version",
+    ):
         assert f"\n  {name} " in told
     assert "130  stopped by Ctrl-C" in told

@@ -82,13 +82,13 @@ def test_every_kind_of_error_has_an_exit_code() -> None:
 
 
 def test_a_wrong_option_is_a_usage_error(bodhi: Bodhi) -> None:
-    result = bodhi("models", "--colour")
+    result = bodhi("list", "--colour")
     assert result.exit_code == ExitCode.USAGE
-    assert result.stderr == "Error: No such option '--colour'. Try: bodhi models --help\n"
+    assert result.stderr == "Error: No such option '--colour'. Try: bodhi list --help\n"
 
 
 def test_a_wrong_option_is_told_as_json_when_json_was_asked_for(bodhi: Bodhi) -> None:
-    result = bodhi("models", "--json", "--colour")
+    result = bodhi("list", "--json", "--colour")
     assert result.exit_code == ExitCode.USAGE
     assert json.loads(result.stderr)["error"]["code"] == "usage"
 

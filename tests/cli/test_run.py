@@ -1,4 +1,4 @@
-"""``bodhi run`` and ``bodhi models``: one question, one answer, by the same verb as every other door."""
+"""``bodhi run``: one question, one answer, by the same verb as every other door."""
 
 import json
 
@@ -45,15 +45,8 @@ def test_a_value_out_of_range_is_refused_as_it_is_over_http(bodhi: Bodhi, option
     assert json.loads(result.stderr)["error"]["param"] == field
 
 
-def test_models_lists_what_is_configured(bodhi: Bodhi) -> None:
-    lines = bodhi("models").stdout.splitlines()
-    assert lines[0].split("\t")[0] == "model"
-    assert [line.split("\t")[0] for line in lines[1:]] == ["demo", "parrot"]
-    assert [model["id"] for model in json.loads(bodhi("models", "--json").stdout)["data"]] == ["demo", "parrot"]
-
-
 def test_a_data_directory_that_cannot_be_made_is_one_sentence(bodhi: Bodhi) -> None:
-    result = bodhi("models", "--data-dir", "/dev/null/bodhi")
+    result = bodhi("list", "--data-dir", "/dev/null/bodhi")
     assert result.exit_code == 2
     assert "/dev/null/bodhi" in result.stderr
     assert result.stderr.count("\n") == 1

@@ -9,7 +9,7 @@ async def test_a_table_is_for_people_and_an_empty_one_says_what_to_do(
     async with terminal([*command, "token", "list"], environment) as person:
         await person.shows("There are no tokens. Make one: bodhi token create")
         assert await person.ended() == 0
-    async with terminal([*command, "models"], environment) as person:
+    async with terminal([*command, "list"], environment) as person:
         await person.shows("Model")
         await person.shows("parrot")
         assert await person.ended() == 0

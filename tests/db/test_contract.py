@@ -1,7 +1,8 @@
 """The contract, and every trap underneath that it shuts out, on each database."""
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy.schema import CreateTable
 
 from bodhi_asgi.db.database import Database
 from bodhi_asgi.db.errors import ConstraintViolated, DatabaseUnavailable, TextInvalid
+from bodhi_asgi.db.sqlite import Pool
 from tests.db.conftest import PARTS, THINGS
 
 MakeThing = Callable[..., dict[str, object]]
@@ -253,3 +255,16 @@ async def test_a_row_of_last_year_keeps_its_moment(database: Database, thing: Ma
     async with database.reading() as tx:
         late = await tx.fetch_all(select(THINGS).where(THINGS.c.at < at + timedelta(days=1)))
     assert len(late) == 1
+
+
+async def test_a_connection_that_is_given_up_while_it_opens_is_closed(tmp_path: Path) -> None:
+    class GivenUp(Pool):
+        def _pragmas(self) -> Iterable[str]:
+            yield "foreign_keys = ON"
+            raise asyncio.CancelledError
+
+    pool = GivenUp(str(tmp_path / "x.db"), size=1, timeout_s=1, is_reader=False, is_memory=False)
+    with pytest.raises(asyncio.CancelledError):
+        await pool.acquire()
+    gc.collect()  # what is still open would complain
+    await pool.close()

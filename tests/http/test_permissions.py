@@ -12,6 +12,7 @@ from bodhi_asgi.clock import StillClock
 from bodhi_asgi.http.openapi import document
 from bodhi_asgi.http.route import Access, Dialect, Route
 from bodhi_asgi.http.table import routes
+from bodhi_asgi.ids import new_id
 from tests.http.conftest import Site, site
 from tests.shelf.hub_cache import HubCache
 
@@ -21,6 +22,7 @@ DESCRIBED = {
     for methods in document(TABLE.values(), server_url="/")["paths"].values()
     for operation in methods.values()
 }
+ALIAS = {"alias": "a name of its own", "repo": "bodhi/settings", "filename": "parrot"}
 BODIES: dict[str, dict[str, Any]] = {
     "chat": {"model": "parrot", "messages": [{"role": "user", "content": "hello"}]},
     "completions": {"model": "parrot", "prompt": "hello"},
@@ -31,6 +33,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "apply_template": {"model": "parrot", "messages": [{"role": "user", "content": "hello"}]},
     "create_token": {"scope": "scope_token_user"},
     "load_model": {"keep_alive": "5m"},
+    "create_alias": ALIAS,
+    "update_alias": ALIAS,
+    "copy_alias": {"alias": "a name of its own"},
     "update_token": {"name": "another name"},
     "refresh_model_files": {"source": "all"},
 }
@@ -59,15 +64,20 @@ async def ask(here: Site, route: Route, token: str | None = None, scopes: list[s
     """One request to ``route`` that is right in all but, perhaps, who asks."""
     bodhi = here.app.server.as_caller(Caller.user("ann", scopes=list(Scope)))
     path = route.path.replace("{model:path}", "parrot")
-    if "{id}" in path:
+    if "{id}" in path and route.tag == "models":
+        owner = bodhi if token is None else here.app.server
+        path = path.replace("{id}", (await owner.aliases.create(ALIAS | {"alias": new_id()})).id)
+    elif "{id}" in path:
         created = await bodhi.create_api_token("to be managed")
         path = path.replace("{id}", created.record.id)
     if route.name == "delete_model_file":
         HubCache(here.app.server.services.hub.cache).add("owner/repo", "model.gguf")
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    body = BODIES.get(route.name)
+    body = body | {"alias": new_id()} if body is not None and "alias" in body else body
     if scopes is not None:
         headers["x-scopes"] = " ".join(scopes)
-    body, query = BODIES.get(route.name), QUERIES.get(route.name)
+    query = QUERIES.get(route.name)
     return await here.client.request(route.method, path, params=query, json=body, headers=headers)
 
 

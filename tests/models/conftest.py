@@ -80,7 +80,7 @@ async def family(url: str, tmp_path: Path) -> AsyncIterator[Family]:
         limits=RequestLimits(),
     )
     models = ModelService(configured=configured, aliases=aliases, discovered=discovered)
-    catalogue = CatalogueService(database=database, configured=configured, discovered=discovered)
+    catalogue = CatalogueService(database=database, aliases=aliases, configured=configured, discovered=discovered)
     yield Family(aliases, catalogue, models, audit, events, clock, hub, folder, shelf)
     await shelf.aclose()
     await database.close()
