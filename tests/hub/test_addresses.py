@@ -64,7 +64,7 @@ async def test_a_name_that_leads_inwards_is_not_visited(hub: Hub, endpoint: str)
         asked.append((host, str(address)))
         return kind_of(address) is Kind.GLOBAL
 
-    async with outbound.client(outwards, timeout_s=10, user_agent="tests") as client:
+    async with outbound.client(outwards, timeout_s=60, user_agent="tests") as client:
         with pytest.raises(AddressRefused):
             await client.get(f"http://localhost:{port}/api/models")
     assert ("localhost", "127.0.0.1") in asked
@@ -73,7 +73,7 @@ async def test_a_name_that_leads_inwards_is_not_visited(hub: Hub, endpoint: str)
 
 async def test_the_next_address_is_tried_when_one_does_not_answer(hub: Hub, endpoint: str) -> None:
     port = httpx2.URL(endpoint).port
-    async with outbound.client(lambda *_: True, timeout_s=10, user_agent="tests") as client:
+    async with outbound.client(lambda *_: True, timeout_s=60, user_agent="tests") as client:
         answer = await client.get(f"http://localhost:{port}/api/models")  # ::1 may be the first, where nobody listens
         assert answer.status_code == 200
         assert hub.seen[0].headers["user-agent"] == "tests"
@@ -85,9 +85,9 @@ async def test_the_next_address_is_tried_when_one_does_not_answer(hub: Hub, endp
 async def test_a_name_that_means_nothing_is_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = GuardedBackend(lambda *_: True)
     with pytest.raises(httpcore2.ConnectError):
-        await backend.connect_tcp("nothing.invalid", 80, timeout=20)
+        await backend.connect_tcp("nothing.invalid", 80, timeout=60)
     with pytest.raises(httpcore2.ConnectError):
-        await backend.connect_tcp("x" * 300, 80, timeout=20)
+        await backend.connect_tcp("x" * 300, 80, timeout=60)
 
     async def never(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
@@ -100,7 +100,7 @@ async def test_a_name_that_means_nothing_is_no_connection(monkeypatch: pytest.Mo
 async def test_nothing_is_taken_from_the_environment(hub: Hub, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    async with outbound.client(lambda *_: True, timeout_s=10, user_agent="tests") as client:
+    async with outbound.client(lambda *_: True, timeout_s=60, user_agent="tests") as client:
         assert (await client.get(f"{endpoint}/api/models")).status_code == 200
 
 
@@ -113,7 +113,7 @@ async def test_an_encrypted_connection_goes_to_the_checked_address_under_the_nam
     files = {"ssl_keyfile": str(key), "ssl_certfile": str(certificate)}
     async with (
         serving(Place(hub, "hub"), **files) as address,
-        outbound.client(lambda *_: True, timeout_s=20, user_agent="tests") as client,
+        outbound.client(lambda *_: True, timeout_s=60, user_agent="tests") as client,
     ):
         port = httpx2.URL(address).port
         url = f"https://localhost:{port}/owner/model/resolve/main/model.gguf"

@@ -29,7 +29,7 @@ BLOBS = Path("models--owner--model") / "blobs"
 @pytest.fixture
 async def service(hub: Hub, endpoint: str, tmp_path: Path) -> AsyncIterator[HubService]:
     hub.add("owner/model", {FILE.filename: WEIGHTS})
-    made = HubService(access=HubAccess(endpoint, answer_timeout_s=20, first_delay_s=0.01), cache=tmp_path / "cache")
+    made = HubService(access=HubAccess(endpoint, answer_timeout_s=60, first_delay_s=0.01), cache=tmp_path / "cache")
     yield made
     await made.aclose()
 
@@ -229,7 +229,7 @@ async def test_a_fetch_that_is_given_up_while_another_has_the_lock_leaves_at_onc
     assert lock.take()
     hub.seen.clear()
     task = asyncio.create_task(service.fetch(FILE))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not hub.requests("head"):
             await asyncio.sleep(0.01)
         task.cancel()

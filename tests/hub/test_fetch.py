@@ -39,15 +39,16 @@ FILE = HubFile("owner/model", "model.gguf")
 @pytest.fixture
 async def transport(endpoint: str) -> AsyncIterator[HubTransport]:
     """A quick one: what shall be waited for is a moment."""
-    made = HubTransport(HubAccess(endpoint, answer_timeout_s=20, stall_timeout_s=20, retries=3, first_delay_s=0.01))
+    made = HubTransport(HubAccess(endpoint, answer_timeout_s=60, stall_timeout_s=60, retries=3, first_delay_s=0.01))
     yield made
     await made.aclose()
 
 
-async def impatient(transport: HubTransport) -> HubTransport:
-    """The same hub, and less time."""
+async def impatient(transport: HubTransport, fault: Fault) -> HubTransport:
+    """The same hub, and less time if it hangs."""
     await transport.aclose()
-    return HubTransport(replace(transport.access, answer_timeout_s=0.3, stall_timeout_s=0.3))
+    timeout_s = 60.0 if fault.hang_after is None else 2.0
+    return HubTransport(replace(transport.access, answer_timeout_s=timeout_s, stall_timeout_s=timeout_s))
 
 
 def files_of(cache: Path) -> set[str]:
@@ -204,7 +205,7 @@ async def test_a_fault_that_passes_is_waited_out(
 ) -> None:
     hub.add("owner/model", {"model.gguf": WEIGHTS})
     hub.fault(route, fault)
-    transport = await impatient(transport)
+    transport = await impatient(transport, fault)
     try:
         fetched = await fetch(transport, FILE, tmp_path)
     finally:
@@ -248,7 +249,7 @@ async def test_a_broken_connection_is_taken_up_at_its_byte(
 ) -> None:
     hub.add("owner/model", {"model.gguf": WEIGHTS})
     hub.fault("cdn", fault)
-    transport = await impatient(transport)
+    transport = await impatient(transport, fault)
     try:
         fetched = await fetch(transport, FILE, tmp_path)
     finally:
@@ -363,7 +364,7 @@ async def test_a_cancelled_fetch_ends_at_once_and_goes_on_where_it_was(
             halfway.set()
 
     task = asyncio.create_task(fetch(transport, FILE, tmp_path, progress=note))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await halfway.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -18,7 +18,7 @@ FILE = HubFile("owner/model", "demo.gguf")
 
 @pytest.fixture
 async def service(endpoint: str, tmp_path: Path) -> AsyncIterator[HubService]:
-    made = HubService(access=HubAccess(endpoint, answer_timeout_s=20, first_delay_s=0.01), cache=tmp_path)
+    made = HubService(access=HubAccess(endpoint, answer_timeout_s=60, first_delay_s=0.01), cache=tmp_path)
     yield made
     await made.aclose()
 

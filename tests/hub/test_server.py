@@ -75,7 +75,7 @@ async def test_huggingface_hub_understands_its_refusals(hub: Hub, endpoint: str)
 async def test_a_range_is_answered_with_the_range_and_a_script_can_spoil_it(hub: Hub, endpoint: str) -> None:
     hub.add("owner/model", {"model.gguf": WEIGHTS})
     url = f"{endpoint}/owner/model/resolve/main/model.gguf"
-    async with httpx2.AsyncClient(follow_redirects=True) as client:
+    async with httpx2.AsyncClient(follow_redirects=True, timeout=60) as client:
         part = await client.get(url, headers={"Range": "bytes=100-199"})
         assert (part.status_code, part.content) == (206, WEIGHTS[100:200])
         assert part.headers["content-range"] == f"bytes 100-199/{len(WEIGHTS)}"
