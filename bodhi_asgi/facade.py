@@ -26,8 +26,10 @@ from bodhi_asgi.formats.openai_embeddings.schema import EmbeddingList, Embedding
 from bodhi_asgi.formats.openai_models import ModelList, ModelObject, encode_model, encode_models
 from bodhi_asgi.formats.rerank.schema import RankedList, RerankBody
 from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, TokenCount, TokenizeBody, TokenList
+from bodhi_asgi.hub.types import RepoSummary
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.lifecycle import Lifecycle
+from bodhi_asgi.pulls import Downloads, ModelPull
 from bodhi_asgi.services import Services
 from bodhi_asgi.shelf.types import MAIN, FileQuery
 from bodhi_asgi.streams import ChatCompletionStream, CompletionStream
@@ -175,6 +177,28 @@ class Bodhi:
     def aliases(self) -> Aliases:
         """The verbs on aliases: list all models, get, create, update, copy and delete."""
         return Aliases(self._call)
+
+    async def pull_model(self, reference: str) -> ModelPull:
+        """Have a model of the hub brought here: ``owner/repo``, ``owner/repo:Q4_K_M`` or ``owner/repo/file.gguf``.
+
+        Without a name, it is the largest quantisation that fits in the engines' memory with a context of 4,096 tokens.
+        All parts and the projector come with it. Needs ``models:write``. Returns as soon as that is queued: await what
+        it returns to have the model here, or iterate it to follow its progress. What is on its way or here already is
+        found. Raises HubReferenceInvalid, what the hub may say, QuantisationMissing, NothingFits and DiskFull.
+        """
+        return await self.downloads.pull(reference)
+
+    async def search_models(self, words: str, *, limit: int = 20) -> tuple[RepoSummary, ...]:
+        """Repositories of the hub with GGUF models whose names have ``words``, the most downloaded first.
+
+        Needs ``models:write``. Raises Invalid and what the hub may say.
+        """
+        return await self._call(lambda services, caller: services.downloads.search(caller, words, limit=limit))
+
+    @property
+    def downloads(self) -> Downloads:
+        """The verbs on downloads: list, get, pause, resume, cancel, retry, archive and follow."""
+        return Downloads(self._call, self._lifecycle)
 
     async def loaded_models(self) -> LoadedModels:
         """The models in memory, of all processes that share the data directory. Needs ``engines:read``."""

@@ -18,6 +18,9 @@ from bodhi_asgi.auth.identity import Identity
 from bodhi_asgi.cache.memory import MemoryCache
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.db.database import Database
+from bodhi_asgi.downloads.service import KIND, DownloadService
+from bodhi_asgi.downloads.work import Downloader
+from bodhi_asgi.engine.budget import default_budget
 from bodhi_asgi.engine.pool import EnginePool, Watchers
 from bodhi_asgi.engine.types import ModelFacts
 from bodhi_asgi.errors import ConfigurationInvalid, Unavailable
@@ -27,6 +30,7 @@ from bodhi_asgi.hub.access import HubAccess
 from bodhi_asgi.hub.service import HubService
 from bodhi_asgi.inference.reading import ReadingService
 from bodhi_asgi.inference.service import InferenceService
+from bodhi_asgi.jobs.worker import Worker
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.aliases import AliasService
 from bodhi_asgi.models.capabilities import capabilities_of
@@ -65,6 +69,7 @@ class Services:
     hub: HubService
     aliases: AliasService
     catalogue: CatalogueService
+    downloads: DownloadService
     models: ModelService
     engines: EnginePool
     engine_management: EngineService
@@ -127,6 +132,7 @@ async def open_services(
     cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=clock)
     hub = HubService(access=HubAccess.of(config.hub), cache=config.hub.cache_dir)
     stack.push_async_callback(hub.aclose)
+    downloads = await _open_downloads(stack, config, hub, database, audit, events, meters, clock)
     shelf = ShelfService(
         places(config.hub.cache_dir, config.shelf.folders),
         database=database,
@@ -177,6 +183,7 @@ async def open_services(
         hub=hub,
         aliases=aliases,
         catalogue=CatalogueService(database=database, aliases=aliases, configured=configured, discovered=discovered),
+        downloads=downloads,
         models=models,
         engines=engines,
         engine_management=management,
@@ -184,6 +191,46 @@ async def open_services(
         reading=reading,
         limits=limits,
         desk=desk,
+    )
+
+
+async def _open_downloads(
+    stack: AsyncExitStack,
+    config: BodhiServerConfig,
+    hub: HubService,
+    database: Database,
+    audit: AuditService,
+    events: EventBus,
+    meters: Meters,
+    clock: Clock,
+) -> DownloadService:
+    downloader = Downloader(
+        database=database,
+        audit=audit,
+        events=events,
+        meters=meters,
+        clock=clock,
+        hub=hub,
+        attempts=config.downloads.attempts,
+    )
+    worker = Worker(
+        database=database,
+        clock=clock,
+        kind=KIND,
+        run=downloader.run,
+        parallel=config.downloads.parallel,
+        beat_s=1.0,
+        lease_s=6.0,
+    )
+    await stack.enter_async_context(worker)
+    return DownloadService(
+        database=database,
+        audit=audit,
+        events=events,
+        clock=clock,
+        hub=hub,
+        worker=worker,
+        budget_bytes=lambda: config.engine.memory_bytes or default_budget(),
     )
 
 

@@ -43,10 +43,10 @@ class Options:
 
     @asynccontextmanager
     async def server(self, **explicit: Any) -> "AsyncIterator[BodhiServer]":
-        """A started server on these settings, without HTTP."""
+        """A started server on these settings, without HTTP. Downloads are left to others unless they are given."""
         from bodhi_asgi.server import BodhiServer
 
-        async with BodhiServer(self.settings(**explicit)) as server:
+        async with BodhiServer(self.settings(**{"downloads": {"parallel": 0}, **explicit})) as server:
             yield server
 
     def _given(self, explicit: dict[str, Any]) -> dict[str, Any]:

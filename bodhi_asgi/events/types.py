@@ -118,3 +118,15 @@ class ModelFileRemoved(Event):
     repo: str
     filename: str
     snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadProgressed(Event):
+    """A download of ``repo`` has come so far, or has another status. Told at most ten times a second."""
+
+    download_id: str
+    repo: str
+    status: str
+    downloaded_bytes: int
+    total_bytes: int
+    bytes_per_second: int

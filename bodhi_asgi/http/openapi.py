@@ -62,7 +62,7 @@ def operation(route: Route) -> dict[str, Any]:
         "description": (route.handler.__doc__ or "").strip(),
         "tags": [route.tag],
         "responses": {
-            str(route.status): _success(route),
+            **{str(status): _success(route) for status in (route.status, route.or_status) if status},
             **{str(STATUS[kind]): _error(route, kind) for kind in kinds(route)},
         },
         "security": [] if route.access is Access.ANONYMOUS else [{"bearer": []}],

@@ -71,8 +71,8 @@ Handler: TypeAlias = Callable[[Call], Awaitable[Response | EventStream]]
 class Route:
     """Everything that is to be known of one operation: the routes, OpenAPI and the permission tests are made of it.
 
-    ``errors`` are the kinds it can answer beyond those that every route can. Without a ``content_type``, success has no
-    body.
+    ``errors`` are the kinds it can answer beyond those that every route can, ``or_status`` is the status of another way
+    to succeed. Without a ``content_type``, success has no body.
     """
 
     method: str
@@ -87,6 +87,7 @@ class Route:
     response: type[BaseModel] | None = None
     content_type: str = "application/json"
     status: int = 200
+    or_status: int | None = None
     streams: bool = False
     errors: frozenset[Kind] = frozenset()
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -56,6 +56,12 @@ async def extend(tx: Transaction, held: Claim, until: datetime) -> None:
     await _held(tx, _own(update(JOBS), held).values(claimed_until=until))
 
 
+async def is_held(tx: Transaction, held: Claim) -> bool:
+    """Whether it is still ours."""
+    query = select(JOBS.c.id).where(JOBS.c.id == held.job_id, JOBS.c.claim == held.token)
+    return await tx.fetch_one(query) is not None
+
+
 async def finish(tx: Transaction, held: Claim) -> None:
     """It is done. Raises ClaimLost, with which everything else in the transaction is rolled back."""
     await _held(tx, _own(delete(JOBS), held))

@@ -40,6 +40,8 @@ class Meters:
         self.token_verifications = Counter(
             "bodhi_token_verifications_total", "API tokens checked, by outcome.", ("outcome",)
         )
+        self.downloads = Counter("bodhi_downloads_total", "Downloads ended, by how.", ("outcome",))
+        self.downloaded_bytes = Counter("bodhi_downloaded_bytes_total", "Bytes of files received from the hub.")
         self.identities = Counter("bodhi_identities_total", "Callers established, by kind.", ("kind",))
 
     def all(self) -> list[Counter | Gauge | Histogram]:

@@ -22,6 +22,7 @@ from bodhi_asgi.settings.section import Section
 from bodhi_asgi.settings.sections import (
     CacheSettings,
     DatabaseSettings,
+    DownloadSettings,
     EngineSettings,
     LimitSettings,
     ShelfSettings,
@@ -78,6 +79,7 @@ class BodhiServerConfig(BaseModel):
     limits: LimitSettings = LimitSettings()
     tokens: TokenSettings = TokenSettings()
     cache: CacheSettings = CacheSettings()
+    downloads: DownloadSettings = DownloadSettings()
     shelf: ShelfSettings = ShelfSettings()
     hub: Annotated[HubSettings, Field(default_factory=HubSettings)]
     enable_http: Annotated[bool, Field(description="Listen on bind_address when started without a host.")] = False

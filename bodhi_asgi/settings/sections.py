@@ -103,6 +103,19 @@ class TokenSettings(Section):
     ] = 90
 
 
+class DownloadSettings(Section):
+    """Downloads from the hub."""
+
+    parallel: Annotated[
+        int,
+        Field(ge=0, le=16, description="Downloads that this process does at once; 0 leaves them to other processes."),
+    ] = 2
+    attempts: Annotated[
+        int,
+        Field(ge=1, le=1000, description="Attempts in a row that may bring nothing before a download has failed."),
+    ] = 8
+
+
 class CacheSettings(Section):
     """Caches in memory."""
 

@@ -100,6 +100,23 @@ async def test_a_transaction_cancelled_at_any_moment_gives_its_connection_back(
         assert await count(database) == 1
 
 
+async def test_a_connection_that_nobody_waits_for_any_longer_is_closed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    async with asyncio.timeout(60):
+        for turns in range(30):
+            database = Database(url, timeout_s=5)
+            await database.open()
+            await asyncio.gather(*(database.ping() for _ in range(2)))
+            others = [asyncio.create_task(database.ping()) for _ in range(5)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others)
+            await database.ping()
+            await database.close()
+
+
 async def test_a_transaction_that_cannot_begin_gives_its_connection_back(tmp_path: Path, thing: MakeThing) -> None:
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     ours, theirs = Database(url, timeout_s=0.05), Database(url, timeout_s=5)

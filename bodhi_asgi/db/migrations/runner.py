@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert, inspect, select, text
 
 from bodhi_asgi.db.errors import DatabaseOutdated
-from bodhi_asgi.db.migrations import m0001_first_tables, m0002_jobs, m0003_aliases, m0004_model_files
+from bodhi_asgi.db.migrations import m0001_first_tables, m0002_jobs, m0003_aliases, m0004_model_files, m0005_downloads
 from bodhi_asgi.db.transaction import Dialect, Transaction
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ MIGRATIONS: Final = (
     Migration(2, "jobs", m0002_jobs.upgrade),
     Migration(3, "aliases", m0003_aliases.upgrade),
     Migration(4, "model files", m0004_model_files.upgrade),
+    Migration(5, "downloads", m0005_downloads.upgrade),
 )
 
 

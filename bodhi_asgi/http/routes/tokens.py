@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from bodhi_asgi.errors import Invalid, Kind
+from bodhi_asgi.errors import Kind
 from bodhi_asgi.formats.management.tokens import (
     CreatedTokenShape,
     CreateTokenRequest,
@@ -13,16 +13,11 @@ from bodhi_asgi.formats.management.tokens import (
     UpdateTokenRequest,
 )
 from bodhi_asgi.http.errors import json_response
+from bodhi_asgi.http.query import PAGE_QUERY, page_of
 from bodhi_asgi.http.route import Access, Call, Route
 from bodhi_asgi.tokens.types import Token, TokenSpec, TokenStatus
 from bodhi_asgi.tokens.wire import SCOPES, grants_from_wire, grants_to_wire, scope_name
 from bodhi_asgi.validation import validated
-
-MAX_PAGE = 1_000_000
-PAGE_QUERY = {
-    "page": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1},
-    "page_size": {"type": "integer", "minimum": 1, "maximum": 100, "default": 30},
-}
 
 
 async def create(call: Call) -> Response:
@@ -41,9 +36,7 @@ async def create(call: Call) -> Response:
 
 async def list_tokens(call: Call) -> Response:
     """The caller's own tokens, newest first."""
-    page = await call.services.tokens.list(
-        call.caller, page=_number(call, "page", 1), page_size=_number(call, "page_size", 30)
-    )
+    page = await call.services.tokens.list(call.caller, **page_of(call))
     data = [_detail(token) for token in page.data]
     body = {"data": data, "total": page.total, "page": page.page, "page_size": page.page_size}
     return json_response(body)
@@ -66,13 +59,6 @@ async def revoke(call: Call) -> Response:
     """End a token for good."""
     await call.services.tokens.revoke(call.caller, call.path["id"])
     return Response(status_code=204)
-
-
-def _number(call: Call, name: str, default: int) -> int:
-    text = call.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE)) and int(text) <= MAX_PAGE):
-        raise Invalid(f"'{name}' is {text[:40]!r}: a whole number up to {MAX_PAGE} is accepted", param=name)
-    return int(text)
 
 
 def _detail(token: Token) -> dict[str, Any]:

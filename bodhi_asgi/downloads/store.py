@@ -1,0 +1,113 @@
+"""The SQL of downloads."""
+
+import hashlib
+import re
+from collections.abc import Collection
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.sql import ColumnElement
+
+from bodhi_asgi.db.transaction import Row, Transaction
+from bodhi_asgi.downloads.tables import DOWNLOADS
+from bodhi_asgi.downloads.types import Download, DownloadFile, DownloadFilter, DownloadStatus
+
+WILD: Final = re.compile(r"[/%_]")
+"""What LIKE would not take for itself."""
+
+SORTABLE: Final = MappingProxyType(
+    {
+        "created_at": DOWNLOADS.c.id,  # which sorts by it, and is never the same twice
+        "updated_at": DOWNLOADS.c.updated_at,
+        "repo": func.lower(DOWNLOADS.c.repo),
+        "filename": func.lower(DOWNLOADS.c.filename),
+        "status": DOWNLOADS.c.status,
+        "total_bytes": DOWNLOADS.c.total_bytes,
+    }
+)
+"""By what a list can be sorted."""
+
+
+def key_of(repo: str, commit: str, files: Collection[DownloadFile]) -> str:
+    """The same for the same files of the same commit, and for nothing else."""
+    text = "\0".join([repo, commit, *sorted(file.filename for file in files)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def add(tx: Transaction, download: Download, active_key: str | None) -> None:
+    """Raises ConstraintViolated when the same is on its way already."""
+    names = [name for name in Download.__dataclass_fields__ if name not in ("files", "status")]
+    await tx.execute(
+        insert(DOWNLOADS).values(
+            **{name: getattr(download, name) for name in names},
+            filename=download.filename,
+            files=[[file.filename, file.size_bytes, file.sha256] for file in download.files],
+            status=download.status.value,
+            active_key=active_key,
+        )
+    )
+
+
+async def get(tx: Transaction, download_id: str) -> Download | None:
+    row = await tx.fetch_one(select(DOWNLOADS).where(DOWNLOADS.c.id == download_id))
+    return None if row is None else _download(row)
+
+
+async def on_its_way(tx: Transaction, active_key: str) -> Download | None:
+    """The download of these files that has not ended, or has failed and waits to be tried again."""
+    row = await tx.fetch_one(select(DOWNLOADS).where(DOWNLOADS.c.active_key == active_key))
+    return None if row is None else _download(row)
+
+
+async def last_completed(tx: Transaction, repo: str, commit: str, filename: str) -> Download | None:
+    """The newest download that brought these files."""
+    same = (DOWNLOADS.c.repo == repo, DOWNLOADS.c.commit == commit, DOWNLOADS.c.filename == filename)
+    done = DOWNLOADS.c.status == DownloadStatus.COMPLETED.value
+    row = await tx.fetch_one(select(DOWNLOADS).where(*same, done).order_by(DOWNLOADS.c.id.desc()).limit(1))
+    return None if row is None else _download(row)
+
+
+async def page(tx: Transaction, wanted: DownloadFilter, *, offset: int, limit: int) -> tuple[list[Download], int]:
+    """Downloads in order, and how many there are in all."""
+    conditions = list(_conditions(wanted))
+    column = SORTABLE[wanted.sort]
+    order = column.desc() if wanted.descending else column.asc()
+    query = select(DOWNLOADS).where(*conditions).order_by(order, DOWNLOADS.c.id.desc())
+    rows = await tx.fetch_all(query.offset(offset).limit(limit))
+    total = await tx.fetch_one(select(func.count().label("total")).select_from(DOWNLOADS).where(*conditions))
+    return [_download(row) for row in rows], int(total.total) if total is not None else 0
+
+
+async def change(
+    tx: Transaction, download_id: str, at: datetime, *, only_if: Collection[DownloadStatus], **values: Any
+) -> bool:
+    """Change a download if its status is still one of these; whether it was."""
+    known = [status.value for status in only_if]
+    query = update(DOWNLOADS).where(DOWNLOADS.c.id == download_id, DOWNLOADS.c.status.in_(known))
+    return await tx.affected(query.values(updated_at=at, **values)) == 1
+
+
+def _conditions(wanted: DownloadFilter) -> "list[ColumnElement[bool]]":
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.statuses:
+        conditions.append(DOWNLOADS.c.status.in_(sorted(status.value for status in wanted.statuses)))
+    if wanted.archived is not None:
+        archived = DOWNLOADS.c.archived_at
+        conditions.append(archived.is_not(None) if wanted.archived else archived.is_(None))
+    if wanted.search:
+        # As a value: ``databases`` takes a percent sign in a query for one of its own.
+        pattern = "%" + WILD.sub(r"/\g<0>", wanted.search.lower()) + "%"
+        columns = (DOWNLOADS.c.repo, DOWNLOADS.c.filename)
+        conditions.append(or_(*(func.lower(column).like(pattern, escape="/") for column in columns)))
+    return conditions
+
+
+def _download(row: Row) -> Download:
+    names = [name for name in Download.__dataclass_fields__ if name not in ("files", "status")]
+    return Download(
+        **{name: row[name] for name in names},
+        files=tuple(DownloadFile(*file) for file in row.files),
+        status=DownloadStatus(row.status),
+    )
