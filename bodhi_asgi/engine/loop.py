@@ -38,9 +38,10 @@ from bodhi_asgi.engine.sizes import check_size, is_long, param_of
 from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, TextWork, Work
-from bodhi_asgi.engine.workshop import CONSTRAINTS, TEXTS, J, Prepared, Workshop, Written
+from bodhi_asgi.engine.workshop import CONSTRAINTS, IMAGES, TEXTS, J, Prepared, Workshop, Written
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages.conversation import ChatPrompt
+from bodhi_asgi.messages.reading import DetokenizeRequest
 
 if TYPE_CHECKING:
     from bodhi_asgi.engine.constraints.matcher import Matcher
@@ -110,6 +111,9 @@ class EngineLoop:
         self._scribe: Workshop[Work | TextWork] = Workshop(
             spec, TEXTS, prepare=lambda: None, make=self._written, done=self._leave
         )
+        self._gallery: Workshop[Work | TextWork] = Workshop(
+            spec, IMAGES, prepare=lambda: None, make=self._written, done=self._leave
+        )
         self._awaited: dict[str, Matcher | None] = {}  # given to one of these, and neither back nor given up
         self._thread: threading.Thread | None = None
         self._moves = 0
@@ -122,15 +126,19 @@ class EngineLoop:
     @property
     def is_busy(self) -> bool:
         """Whether there is something to do, so that progress is to be expected."""
-        return not self._is_resting or self._workshop.is_busy or self._scribe.is_busy
+        return not self._is_resting or any(each.is_busy for each in self._workshops)
 
     @property
     def progress(self) -> int:
         """Grows with whatever is loaded, taken in or computed; stands still when the model hangs."""
         now_s = time.monotonic()
-        if self._workshop.is_stuck(now_s) or self._scribe.is_stuck(now_s):
+        if any(each.is_stuck(now_s) for each in self._workshops):
             return 0
-        return self._moves + self._runner.progress + self._workshop.progress + self._scribe.progress
+        return self._moves + self._runner.progress + sum(each.progress for each in self._workshops)
+
+    @property
+    def _workshops(self) -> "tuple[Workshop[Work], Workshop[Work | TextWork], Workshop[Work | TextWork]]":
+        return self._workshop, self._scribe, self._gallery
 
     def start(self) -> None:
         """Load the model in the engine's thread; :attr:`ready` has its facts or the reason why not."""
@@ -232,8 +240,7 @@ class EngineLoop:
         self._send(scheduler.expire(now_s))
         self._send(pooled.expire(now_s))
         if self._awaited:
-            late = self._workshop.expire(now_s) + self._scribe.expire(now_s)
-            self._send([self._refused(one) for one in late])
+            self._send([self._refused(late) for each in self._workshops for late in each.expire(now_s)])
 
     def _drafts(self, scheduler: Scheduler) -> Mapping[int, Sequence[int]]:
         """Guesses for the next step."""
@@ -335,7 +342,7 @@ class EngineLoop:
                 pooled.add(job, _deadline(job))
                 self._send([Chunk(job.id)])
             elif texts.is_long(job):
-                self._await(self._scribe, job)
+                self._await(self._reader_of(job), job)
             else:
                 self._send(texts.answer(job, self._runner.vocabulary, facts))
         except BodhiError as error:
@@ -380,22 +387,30 @@ class EngineLoop:
     def _cancel(self, scheduler: Scheduler, pooled: PooledWorks, work_id: str) -> list[Chunk]:
         if work_id in self._awaited:
             del self._awaited[work_id]
-            self._workshop.give_up(work_id)
-            self._scribe.give_up(work_id)
+            for each in self._workshops:
+                each.give_up(work_id)
+            self._runner.look_away(work_id)
             return [Chunk(work_id, error=WorkCancelled("the request was cancelled"))]
         return scheduler.cancel(work_id) + pooled.cancel(work_id)
 
     def _read_prompt(self, scheduler: Scheduler, work: Work, matcher: "Matcher | None") -> None:
         """Admit a request, or have its prompt read first where that takes so long that running streams would wait."""
         if is_long(work.request.prompt):
-            self._await(self._scribe, work, matcher)
+            self._await(self._reader_of(work), work, matcher)
         else:
             self._admit(scheduler, work, self._tokens(work), matcher)
+
+    def _reader_of(self, work: Work | TextWork) -> "Workshop[Work | TextWork]":
+        """Images take longer than any text, and a text does not wait for them."""
+        prompt = None if isinstance(work.request, DetokenizeRequest) else work.request.prompt
+        return self._gallery if isinstance(prompt, ChatPrompt) and prompt.images else self._scribe
 
     def _written(self, work: Work | TextWork) -> list[int] | list[Chunk]:
         """What a long text is in tokens. Called in the thread that reads texts."""
         if isinstance(work, Work):
-            return self._tokens(work)
+            tokens = self._tokens(work)
+            self._runner.look(work.id, work.request)
+            return tokens
         return texts.answer(work, self._runner.vocabulary, self.ready.result())
 
     def _tokens(self, work: Work) -> list[int]:
@@ -439,7 +454,7 @@ class EngineLoop:
                 self._drafter.forget(number)
 
     def _until_deadline(self, scheduler: Scheduler, pooled: PooledWorks) -> float | None:
-        works = (scheduler, pooled, self._workshop, self._scribe)
+        works = (scheduler, pooled, *self._workshops)
         deadlines_s = (each.next_deadline_s for each in works)
         at_s = min((deadline_s for deadline_s in deadlines_s if deadline_s is not None), default=None)
         return None if at_s is None else max(0.0, at_s - time.monotonic())
@@ -448,18 +463,21 @@ class EngineLoop:
         self.has_ended = True
         with self._wake:
             self._is_stopping = True
-        guided, is_clear = self._workshop.close(WORKSHOP_STOP_S)
-        long, is_read = self._scribe.close(WORKSHOP_STOP_S)
+        self._runner.look_away(None)
+        closed = [each.close(WORKSHOP_STOP_S) for each in self._workshops]
         with self._wake:
             left: list[Job] = [note for note in self._inbox if isinstance(note, Job)]
             prepared = (note.work for note in self._inbox if isinstance(note, Prepared))
-            left += [*guided, *long, *(work for work in prepared if work.id in self._awaited)]
+            left += [
+                *(work for given, _ in closed for work in given),
+                *(work for work in prepared if work.id in self._awaited),
+            ]
             self._inbox.clear()
         for works in (self._scheduler, self._pooled):
             if works is not None:
                 self._send(works.stop(reason))
         self._send([Chunk(work.id, error=reason) for work in left])
-        if is_clear and is_read:
+        if all(has_ended for _, has_ended in closed):
             self._runner.unload()
 
     def _unexpected(self, what: str, error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """What computes tokens, as the engine sees it: a vocabulary, and a machine that carries out plans.
 
-Everything here is called from the engine's own thread, except :meth:`Runner.interrupt` and what makes matchers.
+Everything here is called from the engine's own thread, except :meth:`Runner.interrupt`, what makes matchers, and what
+reads long texts and images ahead.
 """
 
 from collections.abc import Callable, Sequence
@@ -88,6 +89,16 @@ class Runner(Protocol):
 
     def guide(self, request: GenerateRequest) -> "Matcher | None":
         """Compile what the answer is held to. Called from that same thread. Raises ConstraintInvalid."""
+        ...
+
+    def look(self, work_id: str, request: GenerateRequest) -> None:
+        """Encode the request's images ahead of its turn. Called from a thread beside the engine's. Raises Invalid, and
+        WorkCancelled once nobody wants it any more.
+        """
+        ...
+
+    def look_away(self, work_id: str | None) -> None:
+        """Encode no more for this request, or (None) for anybody. Thread-safe."""
         ...
 
     def begin(

@@ -1,9 +1,9 @@
 """Threads beside the engine's own, in which requests are prepared while running streams go on.
 
-One compiles what answers are held to, another renders and tokenises long prompts. Each takes one request at a time,
-within a limit of seconds. What takes longer is refused; it cannot be interrupted, and while it goes on the next ones
-wait, or are told to come back. A thread that does not return at all makes the engine say that it stands still, so that
-whoever supervises it ends it.
+One compiles what answers are held to, another renders and tokenises long prompts, a third reads images. Each takes one
+request at a time, within a limit of time. What takes longer is refused; it cannot be interrupted, and while it goes on
+the next ones wait, or are told to come back. A thread that does not return at all makes the engine say that it stands
+still, so that whoever supervises it ends it.
 """
 
 import logging
@@ -38,6 +38,9 @@ TEXT_S: Final = 10.0
 
 TEXT_STUCK_S: Final = 60.0
 
+IMAGES_S: Final = 300.0
+"""For the images of one request, and for their turn: a large projector takes a minute for one on few cores."""
+
 LOOK_S: Final = 0.5
 
 RETRY_AFTER_S: Final = 5.0
@@ -71,6 +74,7 @@ class Manner:
     name: str
     note: type[Prepared]
     limit_s: float
+    wait_s: float
     stuck_s: float
     is_quiet: bool
     too_slow: Callable[[Any], BodhiError]
@@ -167,7 +171,7 @@ class Workshop(Generic[J]):
             if job is not None and job.began_at_s is not None and now_s - job.began_at_s >= self._manner.limit_s:
                 self._at_work = None
                 late.append(self._manner.note(job.work, error=self._manner.too_slow(job.work)))
-            while self._is_prepared and self._jobs and now_s - self._jobs[0].waits_since_s >= WAIT_S:
+            while self._is_prepared and self._jobs and now_s - self._jobs[0].waits_since_s >= self._manner.wait_s:
                 late.append(self._manner.note(self._jobs.popleft().work, error=self._too_busy()))
         return late
 
@@ -177,7 +181,7 @@ class Workshop(Generic[J]):
         with self._changed:
             job = self._at_work
             times = [job.began_at_s + self._manner.limit_s] if job is not None and job.began_at_s is not None else []
-            times += [self._jobs[0].waits_since_s + WAIT_S] if job is not None and self._jobs else []
+            times += [self._jobs[0].waits_since_s + self._manner.wait_s] if job is not None and self._jobs else []
             if not times and (self._jobs or job is not None):
                 # The thread has not begun yet, and nobody is told when it does.
                 times = [time.monotonic() + LOOK_S]
@@ -249,7 +253,7 @@ class Workshop(Generic[J]):
         return self._manner.note(replace(job.work, deadline_s=max(0.0, left_s)), made)
 
     def _too_busy(self) -> EngineBusy:
-        what = f"{self._manner.what.removeprefix('the ')}s"
+        what = f"{self._manner.what.removeprefix('the ').removesuffix('s')}s"
         return EngineBusy(
             f"other {what} are being {self._manner.done_to}; try again later", retry_after_s=RETRY_AFTER_S
         )
@@ -270,6 +274,10 @@ def _slow_constraint(work: Work) -> BodhiError:
     return ConstraintInvalid(f"'{param}' takes longer than {COMPILE_S:g} s to compile; make it simpler", param=param)
 
 
+def _slow_images(_: Work | TextWork) -> BodhiError:
+    return PromptInvalid(f"the images take longer than {IMAGES_S:g} s to read; send smaller ones", param="messages")
+
+
 def _slow_text(work: Work | TextWork) -> BodhiError:
     request = work.request
     param = param_of(request.prompt) if isinstance(request, GenerateRequest | TokenizeRequest) else "tokens"
@@ -280,6 +288,7 @@ CONSTRAINTS: Final = Manner(
     name="constraints",
     note=Prepared,
     limit_s=COMPILE_S,
+    wait_s=WAIT_S,
     stuck_s=STUCK_S,
     is_quiet=False,
     too_slow=_slow_constraint,
@@ -290,9 +299,21 @@ TEXTS: Final = Manner(
     name="texts",
     note=Written,
     limit_s=TEXT_S,
+    wait_s=WAIT_S,
     stuck_s=TEXT_STUCK_S,
     is_quiet=True,
     too_slow=_slow_text,
     what="the prompt",
+    done_to="read",
+)
+IMAGES: Final = Manner(
+    name="images",
+    note=Written,
+    limit_s=IMAGES_S,
+    wait_s=IMAGES_S,
+    stuck_s=IMAGES_S,
+    is_quiet=False,
+    too_slow=_slow_images,
+    what="the images",
     done_to="read",
 )

@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import itertools
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -21,9 +23,15 @@ from bodhi_asgi.engine.errors import (
     ImageUnreadable,
     ModelLoadFailed,
     PromptInvalid,
+    WorkCancelled,
 )
 from bodhi_asgi.engine.images import MOST_PLACES, Place, fitting, place_of, places, segments
-from bodhi_asgi.engine.types import AdapterSpec, Engine, ModelSpec, Work
+from bodhi_asgi.engine.loop import EngineLoop
+from bodhi_asgi.engine.runner import make_runner
+from bodhi_asgi.engine.runners import llama_images
+from bodhi_asgi.engine.runners.llama import LlamaRunner
+from bodhi_asgi.engine.runners.llama_images import LlamaImages, Part
+from bodhi_asgi.engine.types import AdapterSpec, Chunk, Engine, ModelSpec, Work
 from bodhi_asgi.messages.conversation import IMAGE_MARK, ChatPrompt, Image, Message, Role
 from bodhi_asgi.messages.generation import AdapterChoice, GenerateRequest
 from tests.engine.adapter_files import write_confusion, write_swap, write_untied
@@ -252,3 +260,106 @@ async def test_a_file_that_is_no_projector_fails_the_load_and_nothing_else(
         with pytest.raises(ModelLoadFailed, match=reason):
             async with running(place, replace(LLAMA, projector=str(path))):
                 pass
+
+
+# -- beside the engine's loop
+
+
+class Gallery:
+    """An engine loop whose projector waits until it is let look."""
+
+    def __init__(self, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+        gate, entered = self.gate, self.entered = threading.Event(), threading.Event()
+
+        class SlowImages(LlamaImages):
+            """Encodes when it may."""
+
+            def _encoded(self, part: Part, work_id: str | None = None) -> Any:
+                entered.set()
+                assert gate.wait(60)
+                return super()._encoded(part, work_id)
+
+        monkeypatch.setattr(llama_images, "LlamaImages", SlowImages)
+        self.delivered: Queue[Chunk] = Queue()
+        self.texts: dict[str, str] = {}
+        self.loop = EngineLoop(make_runner(spec), spec, lambda chunks: [*map(self.delivered.put, chunks)] and None)
+        gate.set()  # a load looks at something too, to see that it can
+        self.loop.start()
+        self.loop.ready.result(60)
+        gate.clear()
+        entered.clear()
+
+    def answer(self) -> tuple[str, Chunk]:
+        """The next request that ends, with all of its text."""
+        while True:
+            chunk = self.delivered.get(timeout=60)
+            self.texts[chunk.work_id] = self.texts.get(chunk.work_id, "") + chunk.text
+            if chunk.is_final:
+                return self.texts[chunk.work_id], chunk
+
+
+@pytest.fixture
+def gallery(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gallery]:
+    made = Gallery(spec, monkeypatch)
+    yield made
+    made.gate.set()
+    made.loop.stop()
+
+
+def test_others_speak_while_an_image_is_encoded(gallery: Gallery) -> None:
+    image, quick = show(seen("red ball")), work("Repeat after me: green tiger")
+    gallery.loop.submit(image)
+    assert gallery.entered.wait(60)
+    gallery.loop.submit(quick)
+    text, chunk = gallery.answer()
+    assert (text, chunk.work_id) == ("green tiger", quick.id)
+    gallery.gate.set()
+    text, chunk = gallery.answer()
+    assert (text, chunk.work_id) == ("red ball", image.id)
+
+
+def test_who_leaves_while_his_image_is_encoded_stops_the_projector_and_nobody_else(gallery: Gallery) -> None:
+    first, second = show(seen("red ball")), show(seen("blue box"))
+    gallery.loop.submit(first)
+    assert gallery.entered.wait(60)
+    gallery.loop.submit(second)
+    gallery.loop.cancel(first.id)
+    _, chunk = gallery.answer()
+    assert (chunk.work_id, type(chunk.error)) == (first.id, WorkCancelled)
+    gallery.gate.set()
+    text, chunk = gallery.answer()
+    assert (text, chunk.work_id) == ("blue box", second.id)
+
+
+def test_what_was_forgotten_before_its_turn_is_encoded_in_its_turn(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_images, "KEPT_BYTES", -1)
+    gallery.gate.set()
+    pictures = [show(seen(name)) for name in NAMES]
+    for asked in pictures:
+        gallery.loop.submit(asked)
+    answers = {chunk.work_id: text for text, chunk in (gallery.answer() for _ in pictures)}
+    assert [answers[asked.id] for asked in pictures] == NAMES
+
+
+def test_a_step_that_is_given_up_does_not_stop_the_projector(spec: ModelSpec) -> None:
+    runner = LlamaRunner(spec)
+    runner.load(lambda _: True)
+    try:
+        assert runner._images is not None
+        images = runner._images
+        asked = [seen("red ball", seed=11)]
+        runner.interrupt()
+        images.look("a", asked)
+        tokens = images.tokens(asked[0])
+        assert len(images.embeddings(tokens)) == len(tokens)
+        images.look_away("b")
+        with pytest.raises(WorkCancelled):
+            images.look("b", [seen("red ball", seed=12)])
+        images.look("c", [seen("red ball", seed=12)])
+        images.look_away(None)
+        with pytest.raises(WorkCancelled):
+            images.look("d", [seen("red ball", seed=13)])
+    finally:
+        runner.unload()

@@ -155,6 +155,12 @@ class EchoRunner:
         param = request.constraint.param if request.constraint else "tool_choice"
         raise ConstraintInvalid(f"'{param}' cannot be enforced: an echo has no choice of what it says", param=param)
 
+    def look(self, work_id: str, request: GenerateRequest) -> None:
+        """There are no images here."""
+
+    def look_away(self, work_id: str | None) -> None:
+        """There are no images here."""
+
     def begin(
         self,
         sampler: int,

@@ -122,6 +122,14 @@ class LlamaRunner:
         assert self._grammars is not None, "guides are prepared first"
         return self._grammars.matcher(answer_grammar_of(request, self.vocabulary))
 
+    def look(self, work_id: str, request: GenerateRequest) -> None:
+        if self._images is not None and isinstance(request.prompt, ChatPrompt):
+            self._images.look(work_id, request.prompt.images)
+
+    def look_away(self, work_id: str | None) -> None:
+        if self._images is not None:
+            self._images.look_away(work_id)
+
     def begin(
         self,
         sampler: int,

@@ -1,12 +1,14 @@
 """Images for a llama.cpp model: its projector, through libmtmd, makes embeddings of a picture, to stand among tokens.
 
-A picture is decoded when its prompt is tokenised, so that a broken one is refused. It is encoded when its first place
-is computed, and what came of it is kept for as long as a request needs it, and some time longer for the next turn.
+A picture is decoded when its prompt is tokenised, so that a broken one is refused, and then encoded, all in a thread
+beside the engine's, so that running streams go on. What came of it is kept for as long as a request needs it, and some
+time longer for the next turn; what was forgotten meanwhile is encoded when its first place is computed.
 """
 
 import base64
 import ctypes
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ import numpy as np
 from llama_cpp import mtmd_cpp
 from numpy.typing import NDArray
 
-from bodhi_asgi.engine.errors import ImageUnreadable, ModelLoadFailed
+from bodhi_asgi.engine.errors import ImageUnreadable, ModelLoadFailed, WorkCancelled
 from bodhi_asgi.engine.images import MOST_PARTS, MOST_PLACES, place_of, places
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.types import ModelSpec
@@ -58,12 +60,19 @@ class Picture:
     holders: set[int] = field(default_factory=set)
 
 
+LOOKING: Final = -1
+"""Who holds a picture while it is encoded ahead of its turn."""
+
+
 class Interrupted(Exception):
     """The encoding of an image was given up."""
 
 
 class LlamaImages:
-    """The projector of one model. Belongs to the engine's thread."""
+    """The projector of one model. Belongs to the engine's thread, and to one beside it that looks ahead.
+
+    One guard is held for moments only and keeps the books of pictures; the other belongs to who uses the projector.
+    """
 
     def __init__(self, spec: ModelSpec, *, on_nodes: Callable[[int], bool]) -> None:
         self._spec = spec
@@ -75,6 +84,11 @@ class LlamaImages:
         self._pictures: dict[int, Picture] = {}
         self._nodes = 0
         self._is_interrupted = False
+        self._books = threading.RLock()
+        self._projector = threading.Lock()
+        self._looking_for: str | None = None
+        self._unwanted: str | None = None
+        self._is_closing = False
         # Referenced for as long as the projector lives, which calls it.
         self._callback = llama_cpp.ggml_backend_sched_eval_callback(self._on_node)
 
@@ -110,16 +124,36 @@ class LlamaImages:
         """What stands for a picture in a prompt. Raises ImageUnreadable."""
         return [token for part in self._picture(image).parts for token in part.tokens]
 
+    def look(self, work_id: str, images: Sequence[Image]) -> None:
+        """Encode these. Raises ImageUnreadable, and WorkCancelled once they are :meth:`look_away`'s."""
+        for image in images:
+            picture = self._picture(image, LOOKING)
+            try:
+                for part in picture.parts:
+                    if part.chunk and part.embeddings is None:
+                        part.embeddings = self._encoded(part, work_id)
+            except Interrupted:
+                raise WorkCancelled("the request was cancelled") from None
+            finally:
+                with self._books:
+                    picture.holders.discard(LOOKING)
+
+    def look_away(self, work_id: str | None) -> None:
+        """Give up what is encoded for this request, or (None) for anybody."""
+        self._unwanted = work_id
+        self._is_closing = self._is_closing or work_id is None
+
     def hold(self, sampler: int, images: Sequence[Image]) -> None:
         """Keep these until :meth:`let_go`."""
         for image in images:
-            self._picture(image).holders.add(sampler)
+            self._picture(image, sampler)
 
     def let_go(self, sampler: int) -> None:
         """A sequence has ended."""
-        for picture in self._pictures.values():
-            picture.holders.discard(sampler)
-        self._tidy()
+        with self._books:
+            for picture in self._pictures.values():
+                picture.holders.discard(sampler)
+            self._tidy()
 
     def embeddings(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """The embeddings for places of one part, a row for each. Raises Interrupted."""
@@ -139,13 +173,29 @@ class LlamaImages:
 
     # -- pictures
 
-    def _picture(self, image: Image) -> Picture:
+    def _picture(self, image: Image, holder: int | None = None) -> Picture:
         data = base64.b64decode(image.data)
         number = int.from_bytes(hashlib.sha256(data).digest()[:PLACE_BYTES])
-        picture = self._pictures.pop(number, None) or self._decoded(number, data)
-        self._pictures[number] = picture  # the youngest stands last
-        self._tidy(but=number)
+        known = self._kept(number, None, holder)
+        if known is not None:
+            return known
+        picture = self._kept(number, self._decoded(number, data), holder)
+        assert picture is not None, "what is given is kept"
         return picture
+
+    def _kept(self, number: int, fresh: Picture | None, holder: int | None) -> Picture | None:
+        """The picture of that number, or the fresh one in its place."""
+        with self._books:
+            picture = self._pictures.pop(number, fresh)
+            if picture is None:
+                return None
+            if fresh is not None and picture is not fresh:
+                _free_chunks(fresh)
+            self._pictures[number] = picture  # the youngest stands last
+            if holder is not None:
+                picture.holders.add(holder)
+            self._tidy(but=number)
+            return picture
 
     def _decoded(self, number: int, data: bytes) -> Picture:
         try:
@@ -173,7 +223,9 @@ class LlamaImages:
         listed = (ctypes.POINTER(mtmd_cpp.mtmd_input_part) * 1)(ctypes.pointer(part))
         picture = Picture([], 0)
         try:
-            if mtmd_cpp.mtmd_tokenize_from_parts(self._context, chunks, listed, 1, False):
+            with self._projector:
+                code = mtmd_cpp.mtmd_tokenize_from_parts(self._context, chunks, listed, 1, False)
+            if code:
                 raise ImageUnreadable("an image cannot be prepared for this model", param="messages")
             for index in range(mtmd_cpp.mtmd_input_chunks_size(chunks)):
                 picture.parts.append(self._part(number, index, mtmd_cpp.mtmd_input_chunks_get(chunks, index)))
@@ -217,22 +269,32 @@ class LlamaImages:
 
     # -- encoding
 
-    def _encoded(self, part: Part) -> NDArray[np.float32]:
-        self._is_interrupted = False
-        code = mtmd_cpp.mtmd_encode_chunk(self._context, part.chunk)
-        if self._is_interrupted:
-            raise Interrupted
-        if code:
-            raise RuntimeError(f"an image could not be encoded ({code})")
-        found = mtmd_cpp.mtmd_get_output_embd(self._context)
-        return np.ctypeslib.as_array(found, shape=(len(part.tokens), self.width)).copy()
+    def _encoded(self, part: Part, work_id: str | None = None) -> NDArray[np.float32]:
+        """The part's embeddings; ahead of its turn for a request, or in a step. Raises Interrupted."""
+        with self._projector:
+            self._is_interrupted, self._looking_for = False, work_id
+            if self._is_unwanted:
+                raise Interrupted
+            code = mtmd_cpp.mtmd_encode_chunk(self._context, part.chunk)
+            if self._is_interrupted:
+                raise Interrupted
+            if code:
+                raise RuntimeError(f"an image could not be encoded ({code})")
+            found = mtmd_cpp.mtmd_get_output_embd(self._context)
+            return np.ctypeslib.as_array(found, shape=(len(part.tokens), self.width)).copy()
+
+    @property
+    def _is_unwanted(self) -> bool:
+        return self._looking_for is not None and (self._is_closing or self._looking_for == self._unwanted)
 
     def _on_node(self, _: Any, asks: bool, __: Any) -> bool:
         """Called around the nodes of the encoder's graph: first whether to stop behind one, then whether to go on."""
         if asks:
             self._nodes += 1
             return self._nodes % NODES_AT_ONCE == 0
-        self._is_interrupted = self._is_interrupted or self._on_nodes(NODES_AT_ONCE)
+        is_step_given_up = self._on_nodes(NODES_AT_ONCE)
+        if self._is_unwanted or (is_step_given_up and self._looking_for is None):
+            self._is_interrupted = True
         return not self._is_interrupted
 
     def _refused(self, reason: str) -> ModelLoadFailed:
