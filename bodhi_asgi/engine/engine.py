@@ -99,11 +99,11 @@ class ThreadEngine:
         is_over = False
         try:
             while not is_over:
-                chunk, count = await mailbox.get()
+                chunk = await mailbox.get()
                 is_over = chunk.is_final
                 if chunk.error is not None:
                     raise chunk.error
-                mail.has_read(work.id, mailbox, count)
+                mail.has_read(work.id, mailbox)
                 yield Delta(chunk.text, chunk.finish, chunk.usage, part=chunk.part, opening=chunk.opening)
         finally:
             mail.close(work.id)

@@ -11,7 +11,6 @@ from typing import Final
 
 from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.types import Chunk
-from bodhi_asgi.engine.unread import take
 
 UNREAD_LIMIT: Final = 32
 """Chunks that may wait for a reader before its sequence is paused; it goes on when half of them have been read."""
@@ -33,12 +32,11 @@ class Mailbox:
         self.chunks.append(chunk)
         self._arrived.set()
 
-    async def get(self) -> tuple[Chunk, int]:
-        """What has come of the answer, and of how many chunks it is made."""
+    async def get(self) -> Chunk:
         while not self.chunks:
             self._arrived.clear()
             await self._arrived.wait()
-        return take(self.chunks)
+        return self.chunks.popleft()
 
 
 class Mail:
@@ -62,10 +60,10 @@ class Mail:
         """Nobody reads it any more."""
         del self._mailboxes[work_id]
 
-    def has_read(self, work_id: str, mailbox: Mailbox, count: int) -> None:
-        """The reader has taken so many chunks."""
+    def has_read(self, work_id: str, mailbox: Mailbox) -> None:
+        """The reader has taken one chunk."""
         with self._guard:
-            mailbox.unread -= count
+            mailbox.unread -= 1
             if mailbox.is_paused and mailbox.unread <= UNREAD_LIMIT // 2:
                 mailbox.is_paused = False
                 self.engine.resume(work_id)

@@ -32,7 +32,6 @@ from bodhi_asgi.engine.process.protocol import (
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.process.watch import Watch
 from bodhi_asgi.engine.types import Chunk, Job, ModelFacts, UnloadReason
-from bodhi_asgi.engine.unread import take
 from bodhi_asgi.errors import TooLarge
 
 HANDSHAKE_S: Final = 4.0
@@ -84,10 +83,10 @@ class Reading:
                 await self._wake
             finally:
                 self._wake = None
-        chunk, count = take(self._chunks)
+        chunk = self._chunks.popleft()
         self._is_over = chunk.is_final
-        self._taken += count
-        if self._taken >= CREDITS // 2 and not chunk.is_final:
+        self._taken += 1
+        if self._taken == CREDITS // 2 and not chunk.is_final:
             self._connection.send({"op": "credit", "id": self._number, "chunks": self._taken})
             self._taken = 0
         return chunk
