@@ -120,19 +120,6 @@ async def open_services(
         lifetime_days=config.tokens.lifetime_days,
     )
     gate = Gate(tokens=tokens, identity=identity, meters=meters, clock=clock)
-    engines = EnginePool(
-        isolation=config.engine.isolation,
-        data_dir=config.data_dir,
-        linger_s=config.engine.linger_s,
-        start_timeout_s=config.engine.start_timeout_s,
-        watchers=_watchers(events, meters),
-    )
-    stack.push_async_callback(engines.aclose)
-    await asyncio.to_thread(engines.prepare)
-    cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=clock)
-    hub = HubService(access=HubAccess.of(config.hub), cache=config.hub.cache_dir)
-    stack.push_async_callback(hub.aclose)
-    downloads = await _open_downloads(stack, config, hub, database, audit, events, meters, clock)
     shelf = ShelfService(
         places(config.hub.cache_dir, config.shelf.folders),
         database=database,
@@ -140,11 +127,24 @@ async def open_services(
         events=events,
         clock=clock,
         watch_s=config.shelf.watch_s,
+        max_cache_bytes=config.shelf.max_cache_bytes,
         capable=lambda facts, projector: capabilities_of(facts, projector).names,
     )
-    shelf.ask(LoadedFiles(engines))
     stack.push_async_callback(shelf.aclose)
-    shelf.start()
+    engines = EnginePool(
+        isolation=config.engine.isolation,
+        data_dir=config.data_dir,
+        linger_s=config.engine.linger_s,
+        start_timeout_s=config.engine.start_timeout_s,
+        watchers=_watchers(events, meters, shelf),
+    )
+    stack.push_async_callback(engines.aclose)
+    await asyncio.to_thread(engines.prepare)
+    cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=clock)
+    hub = HubService(access=HubAccess.of(config.hub), cache=config.hub.cache_dir)
+    stack.push_async_callback(hub.aclose)
+    downloads = await _open_downloads(stack, config, hub, database, audit, events, meters, clock)
+    shelf.ask(LoadedFiles(engines))
     limits = RequestLimits(**{field.name: getattr(config.limits, field.name) for field in fields(RequestLimits)})
     configured = ConfiguredModels(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
     discovered = DiscoveredModels(shelf)
@@ -158,6 +158,7 @@ async def open_services(
         limits=limits,
     )
     shelf.ask(NamedFiles(configured=configured, aliases=aliases, discovered=discovered))
+    shelf.start()  # only now: nothing is removed before everybody can be asked who needs it
     models = ModelService(configured=configured, aliases=aliases, discovered=discovered)
     management = EngineService(models=models, engines=engines, database=database, audit=audit)
     inference = InferenceService(
@@ -234,7 +235,7 @@ async def _open_downloads(
     )
 
 
-def _watchers(events: EventBus, meters: Meters) -> Watchers:
+def _watchers(events: EventBus, meters: Meters, shelf: ShelfService) -> Watchers:
     def died(model: str, reason: str) -> None:
         meters.engine_deaths.inc(1, model=model)
         events.publish(EngineDied(model, reason))
@@ -251,6 +252,7 @@ def _watchers(events: EventBus, meters: Meters) -> Watchers:
         loaded=loaded,
         unloaded=unloaded,
         died=died,
+        wanted=lambda spec: shelf.note_use(spec.files),
     )
 
 

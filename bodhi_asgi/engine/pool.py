@@ -27,12 +27,13 @@ GONE_S: Final = 15.0
 @dataclass(frozen=True, slots=True)
 class Watchers:
     """Whom a pool tells, by the model's name: how much of it is loaded (from 0 to 1), that it stands, why it was
-    unloaded, and why its engine died."""
+    unloaded, and why its engine died; and that somebody wants the engine of a spec."""
 
     loading: Callable[[str, float], None] | None = None
     loaded: Callable[[str, ModelFacts], None] | None = None
     unloaded: Callable[[str, UnloadReason], None] | None = None
     died: Callable[[str, str], None] | None = None
+    wanted: Callable[[ModelSpec], None] | None = None
 
 
 class EnginePool:
@@ -85,6 +86,8 @@ class EnginePool:
         """
         if self._is_closed:
             raise EngineStopped("the engines are closed")
+        if self._watchers.wanted is not None:
+            self._watchers.wanted(spec)
         place = self._places.get(spec)
         if place is None:
             place = self._places[spec] = self._make(spec)

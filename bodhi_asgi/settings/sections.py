@@ -134,6 +134,16 @@ class ShelfSettings(Section):
         float, Field(ge=0.1, le=3600, description="Seconds between looks at what has been added or removed by hand.")
     ] = 2
 
+    max_cache_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=2**53,
+            description="Bytes that the models in the cache may have together; beyond them the least recently used are "
+            "removed, never one that is loaded, has an alias or stands in the settings. 0 sets no limit.",
+        ),
+    ] = 0
+
     @field_validator("folders", mode="before")
     @classmethod
     def _read_folders(cls, value: object) -> object:

@@ -12,12 +12,14 @@ from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.shelf import store
 from bodhi_asgi.shelf.disposal import Disposal
 from bodhi_asgi.shelf.errors import ModelFileUnreadable
+from bodhi_asgi.shelf.eviction import Eviction
 from bodhi_asgi.shelf.facts import Capable
 from bodhi_asgi.shelf.holders import Holder
 from bodhi_asgi.shelf.names import chosen, not_found
 from bodhi_asgi.shelf.queries import Queries
 from bodhi_asgi.shelf.shelf import Shelf
 from bodhi_asgi.shelf.types import MAIN, FileQuery, LocalFile, Place, Removed, ShelvedFile
+from bodhi_asgi.shelf.uses import Uses
 from bodhi_asgi.types import INT64_MAX, Page
 
 MAX_SEARCH: Final = 256
@@ -26,7 +28,10 @@ CAPABILITIES: Final = frozenset(("completion", "tools", "thinking", "vision", "a
 
 
 class ShelfService:
-    """What lies in the Hugging Face cache and in plain folders, looked at again every ``watch_s`` seconds."""
+    """What lies in the Hugging Face cache and in plain folders, looked at again every ``watch_s`` seconds.
+
+    While the files of the cache have more than ``max_cache_bytes`` (0: without limit), the least recently used go.
+    """
 
     def __init__(
         self,
@@ -38,6 +43,7 @@ class ShelfService:
         clock: Clock,
         watch_s: float,
         capable: Capable,
+        max_cache_bytes: int = 0,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -49,18 +55,32 @@ class ShelfService:
             clock=clock,
             watch_s=watch_s,
             capable=capable,
-            changed=self._pages.invalidate,
+            changed=self._changed,
+        )
+        self._uses = Uses(
+            database=database, clock=clock, files=self._shelf.files, key=self._shelf.key, kept=self._pages.invalidate
         )
         cache = next(place.path for place in places if place.is_cache)
         self._disposal = Disposal(cache, self._shelf, database, audit, events)
+        self._eviction = Eviction(
+            shelf=self._shelf, disposal=self._disposal, database=database, clock=clock, max_bytes=max_cache_bytes
+        )
 
     def start(self) -> None:
         """Begin to look; who asks before the first look is over waits for it."""
         self._shelf.start()
+        self._uses.start()
+        self._eviction.start()
 
     async def aclose(self) -> None:
         """Look no more. Idempotent."""
+        await self._eviction.aclose()
+        await self._uses.aclose()
         await self._shelf.aclose()
+
+    def note_use(self, paths: Iterable[str]) -> None:
+        """Somebody works with the files at these paths. For the house; costs next to nothing."""
+        self._uses.note(paths)
 
     def ask(self, holder: Holder) -> None:
         """Ask this one too before a file is removed."""
@@ -144,6 +164,10 @@ class ShelfService:
     async def delete(self, caller: Caller, repo: str, filename: str, snapshot: str = MAIN) -> Removed:
         """Remove a file from the cache; see :meth:`Disposal.delete` for what it needs and raises."""
         return await self._disposal.delete(caller, repo, filename, snapshot)
+
+    def _changed(self) -> None:
+        self._pages.invalidate()
+        self._eviction.wake()
 
     async def _require(self, caller: Caller, scope: Scope, action: str) -> None:
         if scope not in caller.scopes:

@@ -82,6 +82,9 @@ async def test_a_file_is_removed_unless_a_model_is_loaded_from_it(door: Door, ca
     token = await token_for(door, Scope.MODELS_WRITE, Scope.INFERENCE, Scope.ENGINES_WRITE, Scope.MODELS_READ)
     link = cache.repo(REPO) / "snapshots" / NEW / NAME
     assert (await door.load(MODEL, {"keep_alive": -1}, token)).status == 200
+    await door.app.server.services.shelf._uses.write()
+    (row,) = (await door.files({"search": NAME}, token)).body["data"]
+    assert row["last_used_at"] is not None
     refused = await door.delete_file(REPO, NAME, token)
     assert (refused.status, refused.error["code"]) == (409, "model_file_in_use")
     assert f"'{MODEL}'" in refused.error["message"]

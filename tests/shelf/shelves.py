@@ -11,6 +11,7 @@ from bodhi_asgi.db.database import Database
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import ModelFilesDescribed
 from bodhi_asgi.gguf.facts import GgufFacts
+from bodhi_asgi.shelf.holders import Holder
 from bodhi_asgi.shelf.places import places
 from bodhi_asgi.shelf.service import ShelfService
 
@@ -42,6 +43,8 @@ async def shelf_of(
     events: EventBus | None = None,
     clock: Clock | None = None,
     watch_s: float = 0.1,
+    max_cache_bytes: int = 0,
+    holders: Sequence[Holder] = (),
 ) -> AsyncIterator[ShelfService]:
     """A shelf that looks and reads."""
     clock = clock or SystemClock()
@@ -53,7 +56,10 @@ async def shelf_of(
         clock=clock,
         watch_s=watch_s,
         capable=capable,
+        max_cache_bytes=max_cache_bytes,
     )
+    for holder in holders:
+        shelf.ask(holder)
     shelf.start()
     yield shelf
     await shelf.aclose()
