@@ -1,11 +1,15 @@
 """The memory that a model is predicted to take against what it takes, for shapes and settings of several kinds.
 
 Each is loaded in a process of its own, through the runner that the engine uses; its context is filled and every slot
-has drawn a token. What the process has grown by since it had loaded llama.cpp is what the model takes. Linux only.
+has drawn a token. What the process has grown by since it had loaded llama.cpp is what the model takes: memory that it
+asked for, and pages of the model's files, but not those of libraries, which come in as they are first used. Linux only.
 """
 
 import argparse
+import ctypes
+import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,21 +19,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.interleave import table
-from benchmarks.machine import MIB, memory
+from benchmarks.machine import MIB
 from benchmarks.random_model import Shape, random_model, write
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
-from bodhi_asgi.engine.memory import model_memory
+from bodhi_asgi.engine.budget import needed_bytes
+from bodhi_asgi.engine.drafts import Wanted
 from bodhi_asgi.engine.plan import Row, StepPlan
+from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan
 from bodhi_asgi.engine.process.plain import from_plain
-from bodhi_asgi.engine.runner import make_runner
+from bodhi_asgi.engine.runner import Runner, make_runner
 from bodhi_asgi.engine.self_test import self_test
-from bodhi_asgi.engine.types import ModelSpec, Tuning
+from bodhi_asgi.engine.types import ModelFacts, ModelSpec, Tuning
 from bodhi_asgi.messages.conversation import TextPrompt
 from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 SMALL: Final = Shape(layers=4, width=512, inner=1536, heads=8, kv_heads=2, vocabulary=16_000, context=4096)
 WIDE: Final = Shape(layers=4, width=1024, inner=2816, heads=16, kv_heads=16, vocabulary=16_000, context=8192)
+LIBC: Final = ctypes.CDLL(None)
 MARGIN: Final = 0.1
+PR_SET_THP_DISABLE: Final = 41
+"""Of ``prctl(2)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +55,94 @@ class Measured:
 
 
 def measure(name: str, spec: ModelSpec) -> Measured:
-    """Load ``spec`` in a process of its own and put it through its paces."""
+    """Load ``spec`` in a process of its own and put it through its paces.
+
+    Up to three times: what a process has beyond the model's memory, for whatever reason, only ever adds to it.
+    """
+    found = _measured(name, spec)
+    for _ in range(2):
+        if abs(found.ratio - 1) <= MARGIN:
+            break
+        found = min(found, _measured(name, spec), key=lambda one: one.taken)
+    return found
+
+
+def _measured(name: str, spec: ModelSpec) -> Measured:
     command = [sys.executable, "-m", "benchmarks.model_memory", "--child", json.dumps(asdict(spec))]
-    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True)
-    return Measured(name, float(done.stdout.split()[-1]), model_memory(Path(spec.path), spec).total_bytes / MIB)
+    # A tracer would keep its notes in the very memory that is measured.
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(("COVERAGE_", "COV_CORE_"))}
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, env=plain, capture_output=True, text=True, check=True)
+    return Measured(name, float(done.stdout.split()[-1]), needed_bytes(spec) / MIB)
 
 
 def put_through_its_paces(spec: ModelSpec) -> float:
     """MiB by which this process grows when it loads and uses the model."""
-    import os
-
     from bodhi_asgi.engine.runners import llama
 
     llama._initialise()
-    before = memory(os.getpid()).rss
+    never_in_huge_pages()
+    needed_bytes(spec)  # what it takes to look at the files comes and goes, and is not what the model takes
+    before = own(spec)
     runner = make_runner(spec)
     facts = runner.load(lambda _: True)
     self_test(runner, spec, facts)
+    if facts.generates:
+        speak(runner, spec, facts.n_ctx)
+    else:
+        read(runner, spec, facts)
+    return own(spec) - before
+
+
+def speak(runner: Runner, spec: ModelSpec, n_ctx: int) -> None:
+    """Fill the context, and draw a token in every slot, with all adapters in force and, where it has one, guesses."""
     request = GenerateRequest(spec.name, TextPrompt("x"), Sampling(temperature=0.7))
+    adapters = tuple((index, 1.0) for index in range(len(spec.adapters)))
     for slot in range(spec.slots):
         runner.begin(slot, request)
-    room = facts.n_ctx - spec.slots
+    room = n_ctx - spec.slots
     end = 0
     while end < room:
         # The odd piece first, so that the last step is a whole one over the whole context.
         size = (room - end) % spec.n_batch or spec.n_batch
-        runner.run(StepPlan((Row(0, 0, end, (5,) * size, wants_token=False),)))
+        runner.run(StepPlan((Row(0, 0, end, (5,) * size, wants_token=False),), (), adapters))
         end += size
     rows = [Row(slot, slot, 0 if slot else end, (5,), wants_token=True) for slot in range(spec.slots)]
-    runner.run(StepPlan(tuple(rows)))
-    return memory(os.getpid()).rss - before
+    runner.run(StepPlan(tuple(rows), (), adapters))
+    drafter = runner.drafter()
+    if drafter is not None:
+        drafter.draft([Wanted(0, [5] * room, 2)])
+
+
+def read(runner: Runner, spec: ModelSpec, facts: ModelFacts) -> None:
+    """Read the longest text there may be."""
+    longest = facts.longest_text
+    piece = spec.n_batch if facts.reads_in_pieces else longest
+    for begin in range(0, longest, piece):
+        tokens = (5,) * min(piece, longest - begin)
+        runner.pool(PooledPlan((Passage(0, begin, tokens, longest),), facts.ranks))
+
+
+def own(spec: ModelSpec) -> float:
+    """MiB that this process has for itself or of the files of ``spec``."""
+    gc.collect()
+    LIBC.malloc_trim(0)  # what was freed and kept for the next that asks
+    files = {path for path in (spec.path, spec.projector, spec.speculation.path) if path}
+    files |= {adapter.path for adapter in spec.adapters}
+    total_kib = 0
+    of_model = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, *values = line.split()
+        if not name.endswith(":"):
+            of_model = line.partition("/")[1] + line.partition("/")[2] in files
+        elif name == ("Rss:" if of_model else "Anonymous:"):
+            total_kib += int(values[0])
+    return total_kib / 1024
+
+
+def never_in_huge_pages() -> None:
+    """Where the system hands out 2 MiB for the first byte of them, what is never written to would count."""
+    LIBC.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
 
 def cases(folder: Path, *, full: bool) -> Iterator[tuple[str, ModelSpec]]:

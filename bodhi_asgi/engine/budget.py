@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from bodhi_asgi.cgroup import PROC, memory_limits
 from bodhi_asgi.engine.errors import ModelLoadFailed, NoRoomForModel
-from bodhi_asgi.engine.memory import model_memory
+from bodhi_asgi.engine.memory import draft_bytes, model_memory, projector_bytes
 from bodhi_asgi.engine.types import ModelSpec
 
 DEFAULT_SHARE: Final = 0.8
@@ -30,10 +30,10 @@ def needed_bytes(spec: ModelSpec) -> int:
     """What ``spec`` takes of main memory; nothing where a graphics card holds it. Blocking. Raises ModelLoadFailed."""
     if spec.runner != "llama" or spec.n_gpu_layers:
         return 0
-    beside = [spec.projector, *(adapter.path for adapter in spec.adapters)]
-    total = model_memory(Path(spec.path), spec).total_bytes + sum(map(_file_bytes, filter(None, beside)))
-    draft = spec.speculation.path
-    return total + (model_memory(Path(draft), spec).total_bytes if draft else 0)
+    total = model_memory(Path(spec.path), spec).total_bytes
+    total += sum(_file_bytes(adapter.path) for adapter in spec.adapters)
+    total += projector_bytes(Path(spec.projector)) if spec.projector else 0
+    return total + (draft_bytes(spec) if spec.speculation.path else 0)
 
 
 def _file_bytes(path: str) -> int:

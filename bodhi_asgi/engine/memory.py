@@ -4,27 +4,38 @@ What steps compute with is counted as far as it is ever written to: llama.cpp se
 of a step, and of these we ask for one per sequence. ``benchmarks/model_memory.py`` holds all of it against reality.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from bodhi_asgi.engine.errors import ModelLoadFailed
+from bodhi_asgi.engine.slots import sequence_ids
 from bodhi_asgi.engine.types import LoadMode, ModelSpec
-from bodhi_asgi.gguf.memory import cache_bytes, repacked_bytes, state_bytes, vocabulary_size, weight_bytes
+from bodhi_asgi.gguf.facts import GgufFacts, facts_of
+from bodhi_asgi.gguf.memory import (
+    cache_bytes,
+    encoder_bytes,
+    repacked_bytes,
+    state_bytes,
+    step_bytes,
+    vocabulary_size,
+    weight_bytes,
+)
 from bodhi_asgi.gguf.parts import parts, read_model
+from bodhi_asgi.gguf.reader import read_header
 from bodhi_asgi.gguf.types import GgufHeader, GgufInvalid
 
 CONTEXT_MULTIPLE: Final = 256
 LARGEST_DEFAULT_CONTEXT: Final = 8192
 
-FIXED_BYTES: Final = 5 * 1024 * 1024
+FIXED_BYTES: Final = 13 * 1024 * 1024 // 2
 """Of a model whatever its size: graphs, metadata, stacks that are used."""
 
 TOKEN_BYTES: Final = 275
 """Of each token of the vocabulary: its text, its type, its merges, and the tables to find them."""
 
-MASK_BYTES: Final = 4
-"""Of each pair of a token in a step and a cell of the context: who sees whom."""
+MASK_BYTES: Final = 2
+"""Of each pair of a token in a step and a cell of the context: who sees whom; twice that without flash attention."""
 
 HALF: Final = 0.5
 
@@ -67,9 +78,16 @@ def model_memory(path: Path, spec: ModelSpec) -> ModelMemory:
     except GgufInvalid as error:
         raise ModelLoadFailed(f"the model file '{path}' cannot be used: {error.message}") from None
     header, tuning = headers[0], spec.tuning
-    tokens = context_tokens(spec.n_ctx, header.number("context_length"))
-    cells = cache_bytes(header, tokens, tuning.cache_type_k, tuning.cache_type_v)
-    states = state_bytes(header, spec.slots)
+    trained = header.number("context_length")
+    tokens = context_tokens(spec.n_ctx, trained)
+    room = tokens
+    facts = facts_of(*headers)
+    if facts.pooling or not facts.is_causal:
+        # A context for reading is made for the longest text so far, in powers of two.
+        room = max(spec.n_batch, 1 << (min(tokens, trained or tokens) - 1).bit_length())
+    cells = cache_bytes(header, room, tuning.cache_type_k, tuning.cache_type_v)
+    # What keeps a state can be shared as it stands only, which takes another one.
+    states = state_bytes(header, sequence_ids(spec, "whole"))
     whole, again = sum(map(weight_bytes, headers)), sum(map(repacked_bytes, headers))
     mode = _load_mode(tuning.load_mode, whole, again)
     return ModelMemory(
@@ -78,7 +96,7 @@ def model_memory(path: Path, spec: ModelSpec) -> ModelMemory:
         # A mapped file stays in memory beside what was laid out anew of it.
         weight_bytes=whole + (again if mode == "mmap" else 0),
         cache_bytes=states if cells is None and states else cells if cells is None else cells + states,
-        compute_bytes=_compute_bytes(header, spec, tokens),
+        compute_bytes=_compute_bytes(header, facts, spec, room),
         context_tokens=tokens,
         load_mode=mode,
     )
@@ -91,14 +109,35 @@ def _load_mode(wanted: LoadMode, whole: int, again: int) -> LoadMode:
     return "read" if again > HALF * whole else "mmap"
 
 
-def _compute_bytes(header: GgufHeader, spec: ModelSpec, tokens: int) -> int:
+def _compute_bytes(header: GgufHeader, facts: GgufFacts, spec: ModelSpec, room: int) -> int:
     vocabulary = vocabulary_size(header)
-    at_once = min(spec.tuning.n_ubatch or spec.n_batch, tokens)
-    width, inner = header.number("embedding_length"), header.number("feed_forward_length")
-    # The widest moment of a layer: what enters it and what it will add, beside the two halves of its feed-forward.
-    per_token = 4 * (4 * width + 2 * inner) + MASK_BYTES * tokens
+    # A text that is ranked, or looked at both ways, is computed at once, however long.
+    is_whole = facts.pooling == "rank" or not facts.is_causal
+    at_once = room if is_whole else min(spec.tuning.n_ubatch or spec.n_batch, room)
+    seen = 0  # of each token in a step: whom it sees
+    if header.number("attention.head_count"):
+        seen += MASK_BYTES * room
     if spec.tuning.flash_attention == "off":
-        per_token += 4 * tokens * header.number("attention.head_count")
+        seen += MASK_BYTES * room + 4 * room * header.number("attention.head_count")
     # One row of logits for each sequence, computed and then handed over.
-    outputs = 2 * 4 * vocabulary * spec.slots
-    return FIXED_BYTES + TOKEN_BYTES * vocabulary + at_once * per_token + outputs
+    outputs, per_token = 2 * 4 * vocabulary * spec.slots, step_bytes(header)
+    if facts.pooling or not facts.is_causal:
+        # Of every token of a text, where there are logits at all: llama.cpp computes them beside what is asked for.
+        logits = 4 * vocabulary if facts.is_causal else 0
+        vector = 4 * header.number("embedding_length")
+        outputs, per_token = at_once * (logits + vector), max(per_token, logits)
+    return FIXED_BYTES + TOKEN_BYTES * vocabulary + at_once * (seen + per_token) + outputs
+
+
+def projector_bytes(path: Path) -> int:
+    """What a projector takes beside its model; what is wrong with the file is said when it is loaded."""
+    try:
+        return FIXED_BYTES + path.stat().st_size + encoder_bytes(read_header(path))
+    except (OSError, GgufInvalid):
+        return 0
+
+
+def draft_bytes(spec: ModelSpec) -> int:
+    """What the draft model of ``spec`` takes: its cache is never packed. Raises ModelLoadFailed."""
+    tuning = replace(spec.tuning, cache_type_k="f16", cache_type_v="f16", n_ubatch=0, flash_attention="auto")
+    return model_memory(Path(spec.speculation.path), replace(spec, tuning=tuning)).total_bytes

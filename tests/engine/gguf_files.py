@@ -25,7 +25,7 @@ def rewrite(
     added, those whose name ``but`` is true for are left out, and ``said`` is said of it besides.
     """
     reader = gguf.GGUFReader(str(source))
-    writer = gguf.GGUFWriter(str(target), "llama")
+    writer = gguf.GGUFWriter(str(target), reader.fields["general.architecture"].contents())
     changes = dict(keys or {})
     for field in reader.fields.values():
         if field.name.startswith("GGUF.") or field.name in ("general.architecture", "general.file_type"):

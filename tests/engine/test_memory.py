@@ -9,11 +9,15 @@ import pytest
 from benchmarks.model_memory import MARGIN, measure
 from benchmarks.random_model import Quantisation, Shape, write
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
+from bodhi_asgi.engine.budget import needed_bytes
 from bodhi_asgi.engine.memory import model_memory
-from bodhi_asgi.engine.types import ModelSpec, Tuning
+from bodhi_asgi.engine.types import AdapterSpec, ModelSpec, Speculation, Tuning
 from bodhi_asgi.gguf.memory import cache_bytes, repacked_bytes, state_bytes, vocabulary_size, weight_bytes
 from bodhi_asgi.gguf.reader import read_header
 from bodhi_asgi.gguf.types import Array, GgufHeader, Tensor
+from tests.engine.gguf_files import rewrite
+from tests.engine.memory_models import Sizes, write_memory_model
+from tests.engine.wide_files import write_wide_adapter, write_wide_encoder, write_wide_projector
 
 SHAPE = Shape(layers=4, width=512, inner=1536, heads=8, kv_heads=8, vocabulary=8000, context=4096)
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is read from /proc")
@@ -47,6 +51,46 @@ def test_other_shapes_take_what_is_predicted(
 ) -> None:
     write(tmp_path / "m.gguf", SHAPE, kind)
     found = measure(kind, spec(tmp_path / "m.gguf", tuning, **sizes))
+    assert found.ratio == pytest.approx(1, abs=MARGIN), found
+
+
+@on_linux
+@pytest.mark.parametrize("kind", ["an adapter", "a projector", "a draft model"])
+def test_what_stands_beside_a_model_takes_what_is_predicted(tmp_path: Path, kind: str) -> None:
+    model, beside = tmp_path / "m.gguf", str(tmp_path / "beside.gguf")
+    write(model, SHAPE, "Q8_0")
+    alone = spec(model, Tuning(cache_type_k="q8_0", cache_type_v="q8_0"))
+    match kind:
+        case "an adapter":
+            write_wide_adapter(Path(beside), SHAPE, rank=256)
+            both = replace(alone, adapters=(AdapterSpec("a", beside),))
+        case "a projector":
+            write_wide_projector(Path(beside), embedding=SHAPE.width)
+            both = replace(alone, projector=beside)
+        case _:
+            # Its cache stays in sixteen bits, whatever the model's is packed in.
+            write(Path(beside), SHAPE, "Q8_0")
+            both = replace(alone, n_ctx=4096, speculation=Speculation("model", path=beside))
+    found = measure(kind, both)
+    assert found.ratio == pytest.approx(1, abs=MARGIN), found
+    assert needed_bytes(both) - needed_bytes(replace(alone, n_ctx=both.n_ctx)) > Path(beside).stat().st_size * 0.9
+
+
+@on_linux
+@pytest.mark.parametrize("kind", ["states", "states and a cache", "an encoder", "vectors of all that was said before"])
+def test_models_with_another_memory_take_what_is_predicted(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "m.gguf"
+    match kind:
+        case "states":
+            asked = spec(write_memory_model(path, "mamba", Sizes(512, 64)), slots=8)
+        case "states and a cache":
+            asked = spec(write_memory_model(path, "jamba", Sizes(512, 64)), n_ctx=4096)
+        case "an encoder":
+            asked = spec(write_wide_encoder(path, context=1024), n_ctx=0)
+        case _:
+            write(tmp_path / "answers.gguf", SHAPE, "Q8_0")
+            asked = spec(rewrite(tmp_path / "answers.gguf", path, said={"qwen2.pooling_type": 3}), n_ctx=4096)
+    found = measure(kind, asked)
     assert found.ratio == pytest.approx(1, abs=MARGIN), found
 
 
