@@ -26,6 +26,7 @@ DOORS = ("direct", "http", "mounted-starlette", "mounted-fastapi", "wrapped-djan
 
 
 PATHS = {
+    "completion": "v1/completions",
     "embeddings": "v1/embeddings",
     "rerank": "v1/rerank",
     "tokenize": "v1/tokenize",

@@ -24,14 +24,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def settings(tmp_path: Path, folder: Path) -> dict[str, Any]:
+@pytest.fixture(params=["thread", "process"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path, folder: Path) -> dict[str, Any]:
     small = {"path": str(folder / "model.gguf"), "adapters": {"swap": {"path": folder / "swap.gguf", "scale": 0}}}
     return {
         "data_dir": tmp_path / "data",
         "models": {"small": small},
         "demo": False,
-        "engine": {"isolation": "thread", "n_ctx": 256, "slots": 2, "threads": 1},
+        "engine": {"isolation": request.param, "n_ctx": 256, "slots": 2, "threads": 1},
     }
 
 
@@ -44,6 +44,22 @@ async def test_an_adapter_applies_to_the_request_that_names_it(door: Door) -> No
     assert plain.text == "The capital of France is Paris."
     assert changed.text == "The capital of France is Paris!"
     assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks) == changed.text
+
+
+async def test_what_was_computed_with_an_adapter_is_used_again_with_the_same_one_only(door: Door) -> None:
+    token = await token_for(door, "small")
+    changed = {**ASK, "lora": [{"name": "swap"}]}
+
+    async def cached(body: dict[str, Any]) -> tuple[str, int]:
+        answer = await door.chat(body, token)
+        return answer.text, answer.body["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+    assert await cached(changed) == ("The capital of France is Paris!", 0)
+    text, again = await cached(changed)
+    assert text == "The capital of France is Paris!"
+    assert again > 0
+    assert await cached(ASK) == ("The capital of France is Paris.", 0)
+    assert (await cached(ASK))[1] > 0
 
 
 WRONG: list[tuple[Any, str]] = [

@@ -3,15 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -38,7 +40,12 @@ from bodhi_asgi import (
     ToolReturned,
     tool,
 )
+from bodhi_django import get_bodhi
+from bodhi_fastapi import UserBodhiDep
+from tests.behaviour.doors import django_application
 from tests.servers import serving
+
+EVENTS = "text/event-stream"
 
 WEATHER = "What is the weather in Paris?"
 SUM = "What is 12 plus 30?"
@@ -201,37 +208,88 @@ async def test_whatever_the_types_of_a_function_a_model_writes_arguments_that_fi
         assert run.result.outcome == AgentOutcome.LENGTH or "tool_called" in kinds, name
 
 
-class Host:
-    """A host with a view that asks, and one that decides."""
+class Views:
+    """What a host does for its own pages, whatever it is made with: one that asks, and one that decides."""
 
-    def __init__(self, bodhi: BodhiApp) -> None:
+    def __init__(self) -> None:
         self.paused: dict[str, AgentState] = {}
-        self.app = Starlette(routes=[Route("/ask", self.ask), Route("/decide", self.decide)])
-        bodhi.install(self.app, "/bodhi")
 
     async def keep(self, state: AgentState) -> None:
         self.paused[state.id] = state
 
-    async def ask(self, request: Request) -> Response:
-        mine = request.state.bodhi.for_request(request)
-        run = careful.run(mine, request.query_params["q"], deps={"Paris": 21})
-        return StreamingResponse(run.event_stream(keep=self.keep), media_type="text/event-stream")
+    def ask(self, mine: Bodhi, question: str) -> AsyncIterator[bytes]:
+        return careful.run(mine, question, deps={"Paris": 21}).event_stream(keep=self.keep)
 
-    async def decide(self, request: Request) -> Response:
+    def decide(self, mine: Bodhi, state_id: str) -> AsyncIterator[bytes]:
+        state = self.paused.pop(state_id)
+        decisions = {call.id: Approve() for call in state.pending}
+        return careful.resume(mine, state, decisions, deps={"Paris": 21}).event_stream(keep=self.keep)
+
+
+def starlette_host(bodhi: BodhiApp, views: Views) -> Any:
+    async def ask(request: Request) -> Response:
         mine = request.state.bodhi.for_request(request)
-        state = self.paused.pop(request.query_params["state_id"])
-        run = careful.resume(mine, state, {call.id: Approve() for call in state.pending}, deps={"Paris": 21})
-        return StreamingResponse(run.event_stream(keep=self.keep), media_type="text/event-stream")
+        return StreamingResponse(views.ask(mine, request.query_params["q"]), media_type=EVENTS)
+
+    async def decide(request: Request) -> Response:
+        mine = request.state.bodhi.for_request(request)
+        return StreamingResponse(views.decide(mine, request.query_params["state_id"]), media_type=EVENTS)
+
+    app = Starlette(routes=[Route("/ask", ask), Route("/decide", decide)])
+    bodhi.install(app, "/bodhi")
+    return app
+
+
+def fastapi_host(bodhi: BodhiApp, views: Views) -> Any:
+    app = FastAPI()
+
+    @app.get("/ask")
+    async def ask(mine: UserBodhiDep, q: str) -> StreamingResponse:
+        return StreamingResponse(views.ask(mine, q), media_type=EVENTS)
+
+    @app.get("/decide")
+    async def decide(mine: UserBodhiDep, state_id: str) -> StreamingResponse:
+        return StreamingResponse(views.decide(mine, state_id), media_type=EVENTS)
+
+    bodhi.install(app, "/bodhi")
+    return app
+
+
+def django_host(bodhi: BodhiApp, views: Views) -> Any:
+    from django.http import StreamingHttpResponse
+    from django.urls import path
+
+    inner = django_application()
+
+    async def ask(request: Any) -> Any:
+        mine = get_bodhi(request).for_request(request)
+        return StreamingHttpResponse(views.ask(mine, request.GET["q"]), content_type=EVENTS)
+
+    async def decide(request: Any) -> Any:
+        mine = get_bodhi(request).for_request(request)
+        return StreamingHttpResponse(views.decide(mine, request.GET["state_id"]), content_type=EVENTS)
+
+    urls: Any = ModuleType("urls_of_agents")
+    urls.urlpatterns = [path("ask", ask), path("decide", decide)]
+    return bodhi.wrap(inner, "/bodhi"), urls
 
 
 @asynccontextmanager
-async def hosted(settings: dict[str, Any]) -> AsyncIterator[httpx2.AsyncClient]:
+async def hosted(settings: dict[str, Any], kind: str = "starlette") -> AsyncIterator[httpx2.AsyncClient]:
     app = BodhiApp(**settings)
-    async with serving(Host(app).app) as url:
-        created = await app.server.create_api_token("test", grants=Grants(models=frozenset({"demo"})))
-        headers = {"Authorization": f"Bearer {created.token.reveal()}"}
-        async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
-            yield client
+    with ExitStack() as stack:
+        if kind == "django":
+            host, urls = django_host(app, Views())
+            from django.test import override_settings
+
+            stack.enter_context(override_settings(ROOT_URLCONF=urls))
+        else:
+            host = (fastapi_host if kind == "fastapi" else starlette_host)(app, Views())
+        async with serving(host) as url:
+            created = await app.server.create_api_token("test", grants=Grants(models=frozenset({"demo"})))
+            headers = {"Authorization": f"Bearer {created.token.reveal()}"}
+            async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
+                yield client
 
 
 async def events_of(client: httpx2.AsyncClient, path: str, **params: str) -> list[dict[str, Any]]:
@@ -240,8 +298,9 @@ async def events_of(client: httpx2.AsyncClient, path: str, **params: str) -> lis
         return [json.loads(line[6:]) async for line in response.aiter_lines() if line.startswith("data: ")]
 
 
-async def test_a_hosts_view_streams_the_events_and_a_second_one_decides(settings: dict[str, Any]) -> None:
-    async with hosted(settings) as client:
+@pytest.mark.parametrize("kind", ["starlette", "fastapi", "django"])
+async def test_a_hosts_view_streams_the_events_and_a_second_one_decides(settings: dict[str, Any], kind: str) -> None:
+    async with hosted(settings, kind) as client:
         told = await events_of(client, "/ask", q=WEATHER)
         assert told[-1]["text"] == "It is sunny in Paris, with 21 degrees."
         assert [event["kind"] for event in told if event["kind"] != "text"] == [
@@ -290,5 +349,5 @@ async def test_a_reader_who_leaves_stops_the_tool_that_runs(settings: dict[str, 
             async for line in response.aiter_lines():
                 if "tool_called" in line:
                     break
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await ended.wait()

@@ -67,9 +67,9 @@ def ask(**extra: Any) -> dict[str, Any]:
     return {"model": "demo", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 80, **extra}
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> dict[str, Any]:
-    engine = {"isolation": "thread", "n_ctx": 512, "slots": 4, "threads": 1}
+@pytest.fixture(params=["thread", "process"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    engine = {"isolation": request.param, "n_ctx": 512, "slots": 4, "threads": 1}
     return {"data_dir": tmp_path / "data", "engine": engine}
 
 

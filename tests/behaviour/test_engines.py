@@ -35,7 +35,7 @@ async def loaded(door: Door, token: str) -> list[str]:
 
 
 async def become(door: Door, token: str, *models: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while await loaded(door, token) != list(models):
             await asyncio.sleep(0.01)
 
@@ -105,7 +105,7 @@ async def test_a_request_says_how_long_its_model_stays(door: Door, token: str) -
         (row,) = (await door.engines(able)).body["data"]
         assert (row["expires_in_s"], row["idle_s"] is None) == (None, False)
         assert (await door.chat(ask("hello", keep_alive="0s"), token)).status == 200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await anext(unloaded) == ModelUnloaded("parrot", "idle")
     refused = await door.chat(ask("hello", keep_alive="soon"), token)
     assert (refused.status, refused.error["param"]) == (400, "keep_alive")
@@ -113,9 +113,16 @@ async def test_a_request_says_how_long_its_model_stays(door: Door, token: str) -
 
 
 @pytest.mark.parametrize(
-    ("verb", "body"), [("embeddings", {"input": "hello"}), ("rerank", {"query": "hello", "documents": ["hello"]})]
+    ("verb", "body"),
+    [
+        ("completion", {"prompt": "hello"}),
+        ("embeddings", {"input": "hello"}),
+        ("rerank", {"query": "hello", "documents": ["hello"]}),
+    ],
 )
-async def test_a_request_that_only_reads_says_it_too(door: Door, token: str, verb: str, body: dict[str, Any]) -> None:
+async def test_every_other_request_for_numbers_or_words_says_it_too(
+    door: Door, token: str, verb: str, body: dict[str, Any]
+) -> None:
     able = await operator(door, "parrot")
     body = {"model": "parrot", **body}
     events = door.app.server.services.events
@@ -124,7 +131,7 @@ async def test_a_request_that_only_reads_says_it_too(door: Door, token: str, ver
         (row,) = (await door.engines(able)).body["data"]
         assert row["expires_in_s"] is None
         assert (await door.ask(verb, {**body, "keep_alive": "0s"}, token)).status == 200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await anext(unloaded) == ModelUnloaded("parrot", "idle")
     refused = await door.ask(verb, {**body, "keep_alive": "soon"}, token)
     assert (refused.status, refused.error["param"]) == (400, "keep_alive")
@@ -134,6 +141,6 @@ async def test_a_load_is_told_as_events(door: Door) -> None:
     events = door.app.server.services.events
     with events.subscribe(ModelLoading) as loading, events.subscribe(ModelLoaded) as done:
         await door.app.server.load_model("parrot")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await anext(done) == ModelLoaded("parrot")
             assert (await anext(loading)).model == "parrot"

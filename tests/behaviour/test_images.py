@@ -17,14 +17,14 @@ def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_projector(tmp_path_factory.mktemp("images") / "projector.gguf")
 
 
-@pytest.fixture
-def settings(tmp_path: Path, projector: Path) -> dict[str, Any]:
+@pytest.fixture(params=["thread", "process"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path, projector: Path) -> dict[str, Any]:
     return {
         "data_dir": tmp_path / "data",
         "models": {"sees": {"path": str(DEMO_MODEL_PATH), "mmproj": projector}, "reads": str(DEMO_MODEL_PATH)},
         "demo": False,
         "limits": {"image_bytes": 4000, "image_pixels": 40_000},
-        "engine": {"isolation": "thread", "n_ctx": 256, "slots": 2, "threads": 1},
+        "engine": {"isolation": request.param, "n_ctx": 256, "slots": 2, "threads": 1},
     }
 
 
@@ -50,6 +50,19 @@ async def test_a_picture_is_named_whole_and_streamed(door: Door) -> None:
     assert (ball.text, box.text) == ("red ball", "blue box")
     assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks) == "red ball"
     assert ball.body["usage"]["prompt_tokens"] == box.body["usage"]["prompt_tokens"]
+
+
+async def test_several_answers_to_a_picture_read_it_once(door: Door) -> None:
+    token = await token_for(door, "sees")
+    one, three = await door.chat(ask(url(BALL)), token), await door.chat(ask(url(BALL), n=3), token)
+    chunks = await door.stream(ask(url(BALL), n=2), token)
+
+    assert [choice["message"]["content"] for choice in three.body["choices"]] == ["red ball"] * 3
+    assert three.body["usage"]["prompt_tokens"] == one.body["usage"]["prompt_tokens"]
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    for index in range(2):
+        said = (choice["delta"].get("content") or "" for choice in choices if choice["index"] == index)
+        assert "".join(said) == "red ball"
 
 
 WHERE = "messages.0.content.1.image_url.url"

@@ -12,8 +12,8 @@ from tests.behaviour.doors import Door
 WORDS = "green tiger blue river green tiger blue river"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> dict[str, Any]:
+@pytest.fixture(params=["thread", "process"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     demo = str(DEMO_MODEL_PATH)
     return {
         "data_dir": tmp_path / "data",
@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> dict[str, Any]:
             "drafts": {"path": demo, "draft": demo},
         },
         "demo": False,
-        "engine": {"isolation": "thread", "n_ctx": 256, "slots": 2, "threads": 1},
+        "engine": {"isolation": request.param, "n_ctx": 256, "slots": 2, "threads": 1},
     }
 
 
