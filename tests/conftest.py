@@ -1,6 +1,7 @@
 """What every test stands on: a quiet OpenMP, fresh directories, and the check that nothing is left behind."""
 
 import itertools
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,15 @@ settings.register_profile("project", deadline=None, suppress_health_check=[Healt
 settings.load_profile("project")
 
 numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_come() -> None:
+    """Whatever a test before has set up for logging in this process, ours is logged and heard."""
+    for name, logger in tuple(logging.root.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and name.partition(".")[0] == "bodhi_asgi":
+            logger.setLevel(logging.NOTSET)
+            logger.propagate, logger.disabled = True, False
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,15 +26,25 @@ class QuietServer(uvicorn.Server):
         return nullcontext()
 
 
+class ShallowProtocol(AutoHTTPProtocol):  # type: ignore[misc]
+    """uvicorn's protocol with 4 KiB to wait in the server for a client that does not read, where it is 64 KiB."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        transport.set_write_buffer_limits(high=4096)
+        super().connection_made(transport)
+
+
 @asynccontextmanager
 async def serving(app: Any, *, send_buffer: int = 0, **options: Any) -> AsyncIterator[str]:
     """Serve ``app`` and yield its base URL, without a trailing slash.
 
-    With ``send_buffer``, no more bytes than about that wait in the system for a client that does not read.
+    With ``send_buffer``, no more bytes than about that wait in the system for a client that does not read, and few in
+    the server: it stands still after few words.
     """
     with socket.socket() as listening:
         if send_buffer:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            options["http"] = ShallowProtocol
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, lifespan="on", log_level="warning", **options)
         server = QuietServer(config)

@@ -244,7 +244,7 @@ async def test_calls_run_one_after_the_other_unless_asked_to_run_together() -> N
     for together in (False, True):
         most = 0
         chat = once(*calls)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await Agent("demo", tools=[work], parallel=together).run(chat, "go")
         assert most == (2 if together else 1)
         assert chat.requests[0]["parallel_tool_calls"] is together
@@ -261,7 +261,7 @@ async def test_results_stand_in_the_order_of_the_calls_whichever_ends_first() ->
 
     chat = once(call("give", {"name": "a"}, "1"), call("give", {"name": "b"}, "2"))
     returned = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async for event in Agent("demo", tools=[give], parallel=True).run(chat, "go"):
             if isinstance(event, ToolReturned):
                 returned.append(event.content)
@@ -289,7 +289,7 @@ async def test_a_run_that_is_left_stops_its_tools(parallel: bool) -> None:
                 pass
 
     reading = asyncio.create_task(read())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await began.wait()
         reading.cancel()
         await asyncio.wait({reading})

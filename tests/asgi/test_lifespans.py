@@ -32,7 +32,7 @@ class LifespanServer:
 
     async def tell(self, what: str) -> dict[str, Any]:
         self._to_app.put_nowait({"type": f"lifespan.{what}"})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             return await self.said.get()
 
 

@@ -23,7 +23,8 @@ LONG: dict[str, Any] = {
     "model": "parrot", "messages": [{"role": "user", "content": "poison: sleep 0.02 " + "word " * 1500}]
 }  # fmt: skip
 ENGINE = {"runner": "poison", "isolation": "thread", "n_ctx": 16_384, "slots": 4}
-AT_ONCE_S = 0.3
+AT_ONCE_S = 3
+"""A tenth of what it would take: no machine is so slow, and nothing but a stop is so quick."""
 
 
 async def pass_on(request: Request, call_next: Any) -> Any:
@@ -54,7 +55,7 @@ async def test_a_client_that_goes_frees_its_slot_at_once(here: Site, stream: boo
     for _ in range(3):  # the best of three: the machine may be busy with something else
         client = RawClient(here.port)
         await client.post("/bodhi/v1/chat/completions", {**LONG, "stream": stream}, "")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             if stream:
                 first = await client.read_until(b'"content":')
                 assert json.dumps("stop") not in first.decode()

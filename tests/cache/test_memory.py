@@ -150,7 +150,7 @@ async def test_changing_what_went_in_or_came_out_changes_nothing() -> None:
 async def test_fifty_who_ask_at_once_cause_one_computation() -> None:
     cache, work = make(), Work()
     tasks = asking(cache, 50, work)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await work.began.wait()
         work.may_end.set()
         assert await asyncio.gather(*tasks) == ["value"] * 50
@@ -161,7 +161,7 @@ async def test_fifty_who_ask_at_once_cause_one_computation() -> None:
 async def test_an_error_goes_to_all_and_is_not_kept() -> None:
     cache, work = make(), Work(outcome=ValueError("no"))
     tasks = asking(cache, 5, work)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await work.began.wait()
         work.may_end.set()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
@@ -175,7 +175,7 @@ async def test_an_error_goes_to_all_and_is_not_kept() -> None:
 async def test_one_who_leaves_takes_nothing_from_the_others() -> None:
     cache, work = make(), Work()
     first, *others = asking(cache, 3, work)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await work.began.wait()
         first.cancel()
         await asyncio.wait([first])
@@ -188,7 +188,7 @@ async def test_one_who_leaves_takes_nothing_from_the_others() -> None:
 async def test_the_last_who_leaves_takes_the_computation_along() -> None:
     cache, work = make(), Work()
     tasks = asking(cache, 3, work)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await work.began.wait()
         for task in tasks:
             task.cancel()
@@ -213,7 +213,7 @@ async def test_a_computation_that_cancels_itself_is_an_error_and_no_cancellation
 async def test_an_error_that_nobody_waits_for_is_no_warning() -> None:
     cache, work = make(), Work(outcome=ValueError("no"))
     (task,) = asking(cache, 1, work)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await work.began.wait()
         work.may_end.set()
         task.cancel()
@@ -227,7 +227,7 @@ async def test_what_is_forgotten_while_it_is_computed_is_not_kept(
 ) -> None:
     cache, old, new = make(), Work(outcome="old"), Work(outcome="new")
     (before,) = asking(cache, 1, old)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await old.began.wait()
         await forget(cache)
         (after,) = asking(cache, 1, new)
@@ -242,7 +242,7 @@ async def test_what_is_forgotten_while_it_is_computed_is_not_kept(
 async def test_what_is_set_meanwhile_wins_over_what_was_computed() -> None:
     cache, work = make(), Work(outcome="computed")
     (task,) = asking(cache, 1, work)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await work.began.wait()
         await cache.set("k", "set")
         work.may_end.set()
@@ -256,7 +256,7 @@ async def test_forgetting_before_the_computation_has_begun_is_harmless() -> None
     await asyncio.sleep(0)
     await cache.delete("k")
     work.may_end.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await task == "value"
 
 
@@ -276,7 +276,7 @@ async def test_a_computation_that_asks_for_itself_is_told_so() -> None:
     async def compute() -> str:
         return await cache.get_or_compute("k", compute)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with pytest.raises(RuntimeError, match="asks for itself"):
             await cache.get_or_compute("k", compute)
 
@@ -288,7 +288,7 @@ async def test_keys_do_not_wait_for_each_other() -> None:
     async def quick() -> str:
         return "quick"
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await slow.began.wait()
         assert await cache.get_or_compute("other", quick) == "quick"
         slow.may_end.set()

@@ -35,7 +35,7 @@ async def text_of(engine: Engine, asked: Work) -> str:
 
 async def becomes_idle(engine: Engine) -> None:
     """Wait until nothing runs, waits, or holds a slot."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             stats = await engine.stats()
             if (stats.running, stats.waiting, stats.slots_used, stats.cells_used) == (0, 0, 0, 0):
@@ -44,6 +44,6 @@ async def becomes_idle(engine: Engine) -> None:
 
 
 async def is_at_work(engine: Engine, requests: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while (await engine.stats()).running < requests:
             await asyncio.sleep(0.002)

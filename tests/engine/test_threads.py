@@ -99,7 +99,7 @@ async def test_a_reader_that_catches_up_while_it_is_being_paused_is_not_left_wai
     engine = ThreadEngine(replace(ECHO, n_ctx=100_000))
     await engine.start()
     said: list[str] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         async for delta in engine.submit(work(TALK)):
             said.append(delta.text)
             if len(said) == 1:

@@ -29,7 +29,7 @@ async def test_a_reader_waits_for_what_comes() -> None:
     bus = EventBus()
     subscription = bus.subscribe(ModelLoaded)
     reading = asyncio.create_task(anext(subscription))  # type: ignore[arg-type]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await asyncio.sleep(0)
         assert not reading.done()
         bus.publish(ServerStarted())
@@ -65,7 +65,7 @@ async def test_closing_ends_all_who_wait() -> None:
         return [event async for event in subscriptions[number]]
 
     tasks = [asyncio.create_task(read(number)) for number in (0, 1, 2, 2)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await asyncio.sleep(0)
         subscriptions[0].close()
         subscriptions[0].close()
@@ -82,7 +82,7 @@ async def test_a_closed_bus_tells_nobody_anything() -> None:
     bus.close()
     late = bus.subscribe(Event)
     bus.publish(ServerStarted())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert [event async for event in late] == []
 
 
@@ -94,7 +94,7 @@ async def test_a_cancelled_reader_loses_nothing() -> None:
     reading.cancel()
     bus.publish(ModelLoaded("demo"))
     await asyncio.wait([reading])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await anext(subscription) == ModelLoaded("demo")
 
 

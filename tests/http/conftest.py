@@ -41,13 +41,13 @@ class Site:
 
     async def is_at_work(self, requests: int = 1) -> None:
         """Wait until so many requests run in the engine."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (await self.running())[0] < requests:
                 await asyncio.sleep(0.005)
 
     async def becomes_idle(self) -> None:
         """Wait until no request is in the engine."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while await self.running() != (0, 0, 0):
                 await asyncio.sleep(0.005)
 

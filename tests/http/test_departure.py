@@ -33,7 +33,7 @@ async def test_what_one_listener_heard_is_told_to_the_next() -> None:
     assert not departure.has_happened
 
     server.disconnect()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await departure.receive() == await departure.receive() == {"type": "http.disconnect"}
     assert departure.has_happened
     assert server.asked == 1
@@ -55,7 +55,7 @@ async def test_work_for_a_client_that_has_gone_is_cancelled_and_has_ended() -> N
     task = asyncio.create_task(work())
     await asyncio.sleep(0)
     server.disconnect()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert not await until_gone_or(task, departure.receive)
     assert ended == ["ended"]
     assert task.cancelled()
@@ -67,7 +67,7 @@ async def test_a_receive_that_fails_counts_as_gone() -> None:
 
     departure = Departure(receive)
     task = asyncio.create_task(asyncio.Event().wait())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert not await until_gone_or(task, departure.receive)
     assert departure.has_happened
     await departure.stop_listening()
@@ -100,7 +100,7 @@ async def test_a_client_that_stops_reading_is_given_up(monkeypatch: pytest.Monke
         await asyncio.Event().wait()
 
     stream = EventStream(frames(), lambda error: error.code.encode(), close)  # type: ignore[arg-type]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await send_stream(stream, receive, send, headers=[], draining=never, on_error=lambda _: None)
     assert closed == ["generator", "work"]
     assert sent[-1]["more_body"] is True  # the end is not said: it would be a lie
@@ -131,7 +131,7 @@ async def test_a_client_that_does_not_take_the_last_word_is_left(monkeypatch: py
     sending = asyncio.create_task(
         send_stream(stream, receive, send, headers=[], draining=drain.wait, on_error=lambda _: None)
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await stalled.wait()
         drain.set()
         await sending
@@ -162,7 +162,7 @@ async def test_a_cancelled_request_closes_its_work_and_stays_cancelled() -> None
     request = asyncio.create_task(
         send_stream(stream, receive, send, headers=[], draining=asyncio.Event().wait, on_error=lambda _: None)
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await sent.wait()
         request.cancel()
         await asyncio.wait([request])

@@ -107,7 +107,7 @@ async def test_a_stop_ends_open_streams_with_a_last_word(tmp_path: Path) -> None
         client = RawClient(int(str(server.address).rpartition(":")[2]))
         message = {"role": "user", "content": "poison: sleep 0.02 " + "word " * 200}
         await client.post("/v1/chat/completions", {"model": "parrot", "messages": [message], "stream": True}, token)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await client.read_until(b'"content":')
             stopping = asyncio.create_task(server.shutdown())
             rest = await client.reader.read()

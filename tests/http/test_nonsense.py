@@ -159,6 +159,6 @@ async def answer(app: BodhiApp, scope: dict[str, Any], body: bytes) -> list[dict
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await app(scope, receive, send)
     return sent

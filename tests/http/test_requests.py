@@ -110,7 +110,7 @@ async def test_a_body_over_the_limit_is_refused_by_its_declared_length(here: Sit
     client.reader, client.writer = await asyncio.open_connection("127.0.0.1", here.port)
     head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nX-User: ann\r\nContent-Type: application/json\r\n"
     client.writer.write(f"{head}Content-Length: 4194305\r\n\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         answer = await client.read_until(b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413")
     client.leave()
@@ -139,7 +139,7 @@ async def test_a_client_that_goes_while_it_sends_leaves_nothing_behind(here: Sit
     head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nX-User: ann\r\nContent-Type: application/json\r\n"
     client.writer.write(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
     lifecycle = here.app.server.lifecycle
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while lifecycle._run is None or lifecycle._run.uses == 0:
             await asyncio.sleep(0.005)
         client.vanish()
@@ -250,7 +250,7 @@ async def test_requests_and_their_outcomes_are_counted(here: Site) -> None:
     await here.client.post(CHAT, json=HELLO, headers=token)
     meters = here.app.server.services.meters
     counted: dict[tuple[str, ...], float] = {}
-    async with asyncio.timeout(5):  # an answer is counted when all of it has been sent, which a client may see before
+    async with asyncio.timeout(20):  # an answer is counted when all of it has been sent, which a client may see before
         while ("chat", "200") not in counted:
             await asyncio.sleep(0)
             counted = dict(meters.requests.series())

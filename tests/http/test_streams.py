@@ -24,7 +24,8 @@ def ask(content: str, **more: Any) -> dict[str, Any]:
 LONG = ask("poison: sleep 0.02 " + "word " * 1500, stream=True)
 """Half a minute of talk: whoever is done sooner was stopped."""
 
-AT_ONCE_S = 0.3
+AT_ONCE_S = 3
+"""A tenth of it: no machine is so slow, and nothing but a stop is so quick."""
 
 
 async def leaves(client: RawClient, how: str, here: Site) -> float:
@@ -48,7 +49,7 @@ async def test_chunks_come_while_the_model_still_speaks(slow: Site) -> None:
         "POST", "/v1/chat/completions", json=LONG, headers={"authorization": f"Bearer {token}"}
     ) as response:
         lines = response.aiter_lines()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             first = await anext(lines)
         assert json.loads(first[6:])["choices"][0]["delta"]["role"] == "assistant"
         await slow.is_at_work()
@@ -61,7 +62,7 @@ async def test_a_client_that_goes_in_mid_stream_frees_the_slot(slow: Site, how: 
     for _ in range(3):  # the best of three: the machine may be busy with something else
         client = RawClient(slow.port)
         await client.post("/v1/chat/completions", LONG, token)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await client.read_until(b'"content":')
             await slow.is_at_work()
             took_s.append(await leaves(client, how, slow))
@@ -74,7 +75,7 @@ async def test_a_client_that_goes_before_a_whole_answer_frees_the_slot(slow: Sit
     for _ in range(3):
         client = RawClient(slow.port)
         await client.post("/v1/chat/completions", {**LONG, "stream": False}, token)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await slow.is_at_work()
             took_s.append(await leaves(client, how, slow))
     assert min(took_s) < AT_ONCE_S
@@ -89,7 +90,7 @@ async def test_a_drain_ends_every_stream_with_a_final_error_and_without_done(slo
             return [line async for line in response.aiter_lines() if line]
 
     reading = [asyncio.create_task(read()) for _ in range(3)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await slow.is_at_work(3)
         slow.app.begin_drain()
         for lines in await asyncio.gather(*reading):
@@ -107,7 +108,7 @@ async def test_a_drain_gives_up_an_answer_that_is_not_ready_in_time(
     asking = asyncio.create_task(
         slow.client.post("/v1/chat/completions", json={**LONG, "stream": False}, headers=headers)
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await slow.is_at_work()
         slow.app.begin_drain()
         answer = await asking
@@ -166,7 +167,7 @@ async def test_a_quiet_stream_is_kept_alive_by_comments(monkeypatch: pytest.Monk
         yield b"data: x\n\n"
 
     running = asyncio.create_task(run(frames(), wire, []))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not any(message.get("body") == streams.PING for message in wire.sent):
             await asyncio.sleep(0.005)
         go_on.set()
@@ -184,7 +185,7 @@ async def test_a_source_that_never_waits_leaves_the_loop_to_others() -> None:
             yield b"data: x\n\n"
 
     running = asyncio.create_task(run(frames(), wire, closed))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(wire.sent) < 3:
             await asyncio.sleep(0)
         wire.gone.set()

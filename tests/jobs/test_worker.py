@@ -179,13 +179,13 @@ async def test_a_worker_outlives_a_database_that_is_away(
     bench = Bench(database, clock, look_s=0.01)
     bench.may_end.set()
     async with bench.worker:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while "no jobs can be claimed" not in caplog.text:
                 await asyncio.sleep(0)
         await database.open()
         await database.migrate("auto")
         await bench.add("a")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await bench.ended.get() == "a"
     assert caplog.text.count("no jobs can be claimed") == 1
     await database.close()

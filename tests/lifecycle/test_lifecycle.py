@@ -143,7 +143,7 @@ async def test_draining_wakes_whoever_waits(lifecycle: Lifecycle[int]) -> None:
         assert not waiting.done()
         lifecycle.begin_drain()
         lifecycle.begin_drain()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await waiting
         assert (lifecycle.status, lifecycle.draining, lifecycle.value) == ("draining", True, 1)
 
@@ -153,7 +153,7 @@ async def test_closing_wakes_whoever_waits_for_the_drain(lifecycle: Lifecycle[in
     waiting = asyncio.create_task(lifecycle.wait_draining())
     await asyncio.sleep(0)
     await lifecycle.aclose()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await waiting
     with pytest.raises(NotStarted):
         await lifecycle.wait_draining()
@@ -227,7 +227,7 @@ async def test_closing_lets_what_is_in_use_end_first(lifecycle: Lifecycle[int], 
         return value
 
     working = asyncio.create_task(lifecycle.run(work))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await working_on_it.wait()
         waiting = asyncio.create_task(lifecycle.wait_draining())
         closing = asyncio.create_task(lifecycle.aclose())
@@ -248,7 +248,7 @@ async def test_closing_does_not_wait_for_ever(opener: Opener, caplog: pytest.Log
         await asyncio.Event().wait()
 
     working = asyncio.create_task(lifecycle.run(work))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await working_on_it.wait()
         await lifecycle.aclose()
     assert (lifecycle.status, opener.stops) == ("stopped", 1)
@@ -274,7 +274,7 @@ async def test_a_drain_may_begin_in_another_thread(lifecycle: Lifecycle[int]) ->
     async with lifecycle.lease():
         waiting = asyncio.create_task(lifecycle.wait_draining())
         await asyncio.to_thread(lifecycle.begin_drain)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await waiting
 
 
@@ -328,7 +328,7 @@ async def test_a_lease_given_up_during_the_start_ends_it_once_it_is_through(
     await asyncio.sleep(0)
     opener.gate.set()
     await asyncio.wait([starting])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while lifecycle.status != "stopped":
             await asyncio.sleep(0)
     assert (opener.starts, opener.stops) == (1, 1)

@@ -31,10 +31,10 @@ async def test_a_stalled_stream_that_is_closed_frees_its_slot(make_engine: MakeE
     engine = make_engine(ECHO)
     async with aclosing(engine.submit(work(LONG))) as stalled:
         await anext(stalled)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not (await engine.stats()).running:
                 await asyncio.sleep(0.01)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (await engine.stats()).running:
             await asyncio.sleep(0.01)
     assert (await engine.stats()).slots_used == 0
@@ -45,7 +45,7 @@ async def test_a_suspect_waits_for_a_stalled_stream_for_a_while_only(
 ) -> None:
     change_engines(short_dir, monkeypatch, "traffic.PATIENCE_S = 0.2")
     engine = make_engine(ECHO)
-    async with asyncio.timeout(10), aclosing(engine.submit(work(LONG))) as stalled:
+    async with asyncio.timeout(20), aclosing(engine.submit(work(LONG))) as stalled:
         async for delta in stalled:
             if delta.text:
                 break

@@ -134,7 +134,7 @@ async def test_a_closed_pool_starts_nothing_more(make_pool: MakePool, isolation:
 async def test_closing_a_pool_ends_a_start_under_way(make_pool: MakePool, isolation: str) -> None:
     pool = make_pool(isolation)
     starting = asyncio.ensure_future(pool.engine(ECHO))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while pool.states() != {"echo": EngineState("echo", "starting")}:
             await asyncio.sleep(0)
     await pool.aclose()

@@ -26,7 +26,7 @@ async def test_an_engine_that_was_killed_has_no_reservation(make_engine: MakeEng
     await first.start()
     assert first.pid is not None
     os.kill(first.pid, signal.SIGKILL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             try:
                 await second.start()

@@ -88,7 +88,7 @@ async def serve(runtime_dir: Path) -> AsyncIterator[Serve]:
 
 
 async def open_within_seconds(paths: EnginePaths) -> EngineConnection:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         return await EngineConnection.open(paths, 0.0)
 
 
@@ -239,7 +239,7 @@ async def test_a_handshake_that_is_cancelled_closes_its_connection(serve: Serve)
             gone.set()
 
     opening = asyncio.ensure_future(open_within_seconds(await serve(play)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await came.wait()
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -272,7 +272,7 @@ async def test_garbage_ends_the_connection_and_tells_every_reader(serve: Serve, 
     connection = await open_within_seconds(await serve(play))
     reading = connection.submit(WORK, alone=False)
     asking = asyncio.ensure_future(connection.ask("stats"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with pytest.raises(ConnectionLost, match="malformed"):
             await reading.next()
         with pytest.raises(ConnectionLost, match="malformed"):
@@ -295,7 +295,7 @@ async def test_a_half_frame_at_the_end_is_named(serve: Serve) -> None:
 
     connection = await open_within_seconds(await serve(play))
     reading = connection.submit(WORK, alone=False)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with pytest.raises(ConnectionLost, match="middle of a frame"):
             await reading.next()
 

@@ -72,7 +72,7 @@ class Host:
         return [status.model for status in await self.pool.engines()]
 
     async def becomes(self, *models: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while await self.there() != list(models):
                 await asyncio.sleep(0.01)
 

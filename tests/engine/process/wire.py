@@ -28,7 +28,7 @@ class Wire:
 
     async def hear(self, operation: str) -> dict[str, Any]:
         """The next message of that name; EOFError when the engine hangs up first."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while True:
                 while self._heard:
                     if (message := self._heard.pop(0))["op"] == operation:
