@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BigInteger, Select, and_, cast, func, literal, literal_column, or_, select, union_all
+from sqlalchemy import BigInteger, Select, Text, and_, cast, func, literal, literal_column, or_, select, union_all
 from sqlalchemy.sql import ColumnElement, FromClause
 from sqlalchemy.sql.elements import Label
 
@@ -101,22 +101,21 @@ def _both(dialect: Dialect, owner_id: str, query: ModelQuery, known: str) -> Fro
 
 
 def _table(dialect: Dialect, known: str, name: str) -> FromClause:
-    """The JSON document as a table."""
-    rows: Select[Any]
+    """The JSON document as a table.
+
+    Every value has its type said: only then does SQLite join by an index of its own, and not row by row.
+    """
+    items: list[ColumnElement[Any]]
     if dialect == "sqlite":
         each = func.json_each(literal(known)).table_valued("value", name=f"{name}_rows")
-        values = [func.json_extract(each.c.value, literal_column(f"'$[{number}]'")) for number in range(len(COLUMNS))]
-        rows = select(*(value.label(column) for value, column in zip(values, COLUMNS, strict=True)))
+        items = [func.json_extract(each.c.value, literal_column(f"'$[{number}]'")) for number in range(len(COLUMNS))]
     else:
         text = literal(known).op("::")(literal_column("json"))
         each = func.json_array_elements(text).table_valued("value", name=f"{name}_rows")
-        items: list[ColumnElement[Any]] = [
-            literal_column(f"{name}_rows.value->>{number}") for number in range(len(COLUMNS))
-        ]
-        items[-1] = cast(items[-1], BigInteger)
-        rows = select(*(item.label(column) for item, column in zip(items, COLUMNS, strict=True))).select_from(each)
-    # Materialised, so that joining it does not read the document again for each row.
-    return rows.cte(name)
+        items = [literal_column(f"{name}_rows.value->>{number}") for number in range(len(COLUMNS))]
+    types = [Text] * (len(COLUMNS) - 1) + [BigInteger]
+    columns = [cast(item, kind).label(column) for item, kind, column in zip(items, types, COLUMNS, strict=True)]
+    return select(*columns).select_from(each).cte(name)
 
 
 def _conditions(both: FromClause, grants: Grants, query: ModelQuery) -> list[ColumnElement[bool]]:
