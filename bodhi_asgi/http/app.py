@@ -78,10 +78,13 @@ class HttpApp:
         if path.endswith("/") and path != "/":
             path = path[:-1]
         allowed: list[str] = []
+        is_written_out = False
         for pattern, route in self._routes:
             found = pattern.match(path)
-            if found is None:
+            # A path that stands in the table as it is, is nobody's parameter; such rows come first.
+            if found is None or (is_written_out and "{" in route.path):
                 continue
+            is_written_out = is_written_out or "{" not in route.path
             if route.method == method or (route.method == "GET" and method == "HEAD"):
                 return route, found.groupdict(), []
             allowed.append(route.method)
