@@ -57,7 +57,8 @@ def user(connection: Any) -> Caller | None:
     name = connection.headers.get("x-user")
     if not name:
         return None
-    return Caller.user(name, scopes=(*USE, Scope.TOKENS_READ, Scope.TOKENS_WRITE, Scope.ENGINES_WRITE))
+    manages = (Scope.TOKENS_READ, Scope.TOKENS_WRITE, Scope.ENGINES_WRITE, Scope.MODELS_WRITE)
+    return Caller.user(name, scopes=(*USE, *manages))
 
 
 @asynccontextmanager
