@@ -28,7 +28,7 @@ from bodhi_asgi.gguf.types import GgufHeader, GgufInvalid
 CONTEXT_MULTIPLE: Final = 256
 LARGEST_DEFAULT_CONTEXT: Final = 8192
 
-FIXED_BYTES: Final = 13 * 1024 * 1024 // 2
+FIXED_BYTES: Final = 15 * 1024 * 1024 // 2
 """Of a model whatever its size: graphs, metadata, stacks that are used."""
 
 TOKEN_BYTES: Final = 275
