@@ -2,11 +2,13 @@
 
 import asyncio
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from bodhi_asgi import BodhiApp, Caller, Scope
+from tests.hub.server import Hub, serving_hub
 from tests.servers import serving
 
 EXAMPLES = 60
@@ -14,19 +16,24 @@ SEED = 7
 CREDENTIAL = "Bearer of-a-host"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_no_request_made_from_the_document_finds_an_answer_outside_of_it(tmp_path: Path) -> None:
     everything = Caller.user("ann", scopes=tuple(Scope))
     engine = {"runner": "echo", "isolation": "thread", "n_ctx": 256}
-    app = BodhiApp(
-        data_dir=tmp_path / "data",
-        models={"parrot": "x"},
-        demo=False,
-        docs=True,
-        engine=engine,
-        identity=lambda connection: everything if connection.headers.get("authorization") == CREDENTIAL else None,
-    )
-    async with serving(app) as base:
+    hub = Hub()
+    hub.add("acme/small-GGUF", {"small-Q8_0.gguf": bytes(1000)})
+    async with AsyncExitStack() as stack:
+        endpoint = await stack.enter_async_context(serving_hub(hub))
+        app = BodhiApp(
+            data_dir=tmp_path / "data",
+            models={"parrot": "x"},
+            demo=False,
+            docs=True,
+            engine=engine,
+            hub={"endpoint": endpoint, "cache_dir": tmp_path / "cache"},
+            identity=lambda connection: everything if connection.headers.get("authorization") == CREDENTIAL else None,
+        )
+        base = await stack.enter_async_context(serving(app))
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{base}/openapi.json"),
             *("--header", f"Authorization: {CREDENTIAL}", "--phases", "examples,coverage,fuzzing,stateful"),
