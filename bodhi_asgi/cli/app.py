@@ -15,6 +15,7 @@ from bodhi_asgi.cli.engines import ps, stop
 from bodhi_asgi.cli.models import cp, create, list_models, rm
 from bodhi_asgi.cli.options import Options, printing
 from bodhi_asgi.cli.outcome import MEANING, ExitCode, fail
+from bodhi_asgi.cli.pull import pull, search
 from bodhi_asgi.cli.run import run
 from bodhi_asgi.cli.serve import serve
 from bodhi_asgi.cli.settings import settings
@@ -63,6 +64,8 @@ for command in (
     demo,
     chat,
     run,
+    pull,
+    search,
     list_models,
     create,
     cp,
