@@ -16,7 +16,7 @@ demo: $(READY)
 	@$(BIN)/bodhi demo --port $(PORT) $(if $(CHECK),--check)
 
 test: $(READY)
-	@$(BIN)/pytest -n $(JOBS) --dist loadfile --ignore=tests/faults --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/faults --cov --cov-report= --cov-fail-under=0
 	@# The faults have the machine to themselves: they kill, flood and hold up on purpose, and look at the time.
 	@$(BIN)/pytest --cov --cov-append --cov-report=term tests/faults
 

@@ -77,8 +77,9 @@ class Pool:
                 cursor = await connection.execute(f"PRAGMA {pragma}")
                 await cursor.close()
         except BaseException:
-            # Its thread closes it when it is done with what it was asked for; nobody waits for that.
+            # Its thread ends when it is done with what it was asked for, and tells our loop, which must still be there.
             opening.stop()
+            await asyncio.to_thread(opening._thread.join, CLOSE_S)
             raise
         return connection
 

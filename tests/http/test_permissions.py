@@ -14,6 +14,7 @@ from bodhi_asgi.http.route import Access, Dialect, Route
 from bodhi_asgi.http.table import routes
 from bodhi_asgi.ids import new_id
 from tests.http.conftest import Site, site
+from tests.hub.server import Hub, serving_hub
 from tests.shelf.hub_cache import HubCache
 
 TABLE = {route.name: route for route in routes(with_docs=True)}
@@ -41,6 +42,13 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 QUERIES: dict[str, dict[str, str]] = {"delete_model_file": {"repo": "owner/repo", "filename": "model.gguf"}}
 DAY_S = 86_400
+BEFORE = {
+    "resume_download": "pause",
+    "retry_download": "cancel",
+    "archive_download": "cancel",
+    "follow_download": "cancel",
+}
+"""What was done to a download before a route is right for it; of the others it waits in the queue."""
 
 
 def user(connection: Any) -> Caller | None:
@@ -55,25 +63,47 @@ def clock() -> StillClock:
 
 
 @pytest.fixture
-async def here(tmp_path: Path, clock: StillClock) -> AsyncIterator[Site]:
-    async with site(tmp_path, identity=user, clock=clock, hub={"cache_dir": tmp_path / "hub"}) as opened:
-        yield opened
+def hub() -> Hub:
+    return Hub()
 
 
-async def ask(here: Site, route: Route, token: str | None = None, scopes: list[str] | None = None) -> Any:
+@pytest.fixture
+async def here(tmp_path: Path, clock: StillClock, hub: Hub) -> AsyncIterator[Site]:
+    async with serving_hub(hub) as endpoint:
+        options: dict[str, Any] = {
+            "hub": {"endpoint": endpoint, "cache_dir": tmp_path / "hub"},
+            "downloads": {"parallel": 0},
+        }
+        async with site(tmp_path, identity=user, clock=clock, **options) as opened:
+            yield opened
+
+
+def new_repo(hub: Hub) -> str:
+    """A repository that nobody has asked for yet."""
+    repo = f"acme/{new_id()}-GGUF"
+    hub.add(repo, {"small-Q8_0.gguf": bytes(1000)})
+    return repo
+
+
+async def ask(here: Site, hub: Hub, route: Route, token: str | None = None, scopes: list[str] | None = None) -> Any:
     """One request to ``route`` that is right in all but, perhaps, who asks."""
     bodhi = here.app.server.as_caller(Caller.user("ann", scopes=list(Scope)))
     path = route.path.replace("{model:path}", "parrot")
     if "{id}" in path and route.tag == "models":
         owner = bodhi if token is None else here.app.server
         path = path.replace("{id}", (await owner.aliases.create(ALIAS | {"alias": new_id()})).id)
+    elif "{id}" in path and route.tag == "downloads":
+        download = (await bodhi.pull_model(new_repo(hub))).now
+        if route.name in BEFORE:
+            await getattr(bodhi.downloads, BEFORE[route.name])(download.id)
+        path = path.replace("{id}", download.id)
     elif "{id}" in path:
         created = await bodhi.create_api_token("to be managed")
         path = path.replace("{id}", created.record.id)
     if route.name == "delete_model_file":
         HubCache(here.app.server.services.hub.cache).add("owner/repo", "model.gguf")
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    body = BODIES.get(route.name)
+    body = {"repo": new_repo(hub)} if route.name == "pull_model" else BODIES.get(route.name)
     body = body | {"alias": new_id()} if body is not None and "alias" in body else body
     if scopes is not None:
         headers["x-scopes"] = " ".join(scopes)
@@ -96,12 +126,12 @@ async def credentials(here: Site, clock: StillClock, route: Route) -> dict[str, 
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
-async def test_each_route_lets_in_whom_its_row_names(here: Site, clock: StillClock, name: str) -> None:
+async def test_each_route_lets_in_whom_its_row_names(here: Site, hub: Hub, clock: StillClock, name: str) -> None:
     route = TABLE[name]
     tokens = await credentials(here, clock, route)
 
     async def status(token: str | None = None, scopes: list[str] | None = None) -> int:
-        response = await ask(here, route, token, scopes)
+        response = await ask(here, hub, route, token, scopes)
         assert str(response.status_code) in DESCRIBED[name]["responses"]
         if response.is_success and route.response is not None:
             route.response.model_validate_json(response.content)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,11 +172,10 @@ def test_the_delay_doubles_up_to_its_limit() -> None:
     assert delay_s(10_000) == MAX_DELAY_S
 
 
-@pytest.mark.parametrize("url", ["sqlite://"])
 async def test_a_worker_outlives_a_database_that_is_away(
-    url: str, clock: StillClock, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, clock: StillClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database = Database(url, timeout_s=5)
+    database = Database(f"sqlite:///{tmp_path / 'away.db'}", timeout_s=5)
     bench = Bench(database, clock, look_s=0.01)
     bench.may_end.set()
     async with bench.worker:
