@@ -42,6 +42,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 QUERIES: dict[str, dict[str, str]] = {"delete_model_file": {"repo": "owner/repo", "filename": "model.gguf"}}
 DAY_S = 86_400
+FILE = "small-Q8_0.gguf"
 BEFORE = {
     "resume_download": "pause",
     "retry_download": "cancel",
@@ -81,7 +82,7 @@ async def here(tmp_path: Path, clock: StillClock, hub: Hub) -> AsyncIterator[Sit
 def new_repo(hub: Hub) -> str:
     """A repository that nobody has asked for yet."""
     repo = f"acme/{new_id()}-GGUF"
-    hub.add(repo, {"small-Q8_0.gguf": bytes(1000)})
+    hub.add(repo, {FILE: bytes(1000)})
     return repo
 
 
@@ -93,7 +94,7 @@ async def ask(here: Site, hub: Hub, route: Route, token: str | None = None, scop
         owner = bodhi if token is None else here.app.server
         path = path.replace("{id}", (await owner.aliases.create(ALIAS | {"alias": new_id()})).id)
     elif "{id}" in path and route.tag == "downloads":
-        download = (await bodhi.pull_model(new_repo(hub))).now
+        download = (await bodhi.pull_model(f"{new_repo(hub)}/{FILE}")).now
         if route.name in BEFORE:
             await getattr(bodhi.downloads, BEFORE[route.name])(download.id)
         path = path.replace("{id}", download.id)
@@ -103,7 +104,7 @@ async def ask(here: Site, hub: Hub, route: Route, token: str | None = None, scop
     if route.name == "delete_model_file":
         HubCache(here.app.server.services.hub.cache).add("owner/repo", "model.gguf")
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    body = {"repo": new_repo(hub)} if route.name == "pull_model" else BODIES.get(route.name)
+    body = {"repo": new_repo(hub), "filename": FILE} if route.name == "pull_model" else BODIES.get(route.name)
     body = body | {"alias": new_id()} if body is not None and "alias" in body else body
     if scopes is not None:
         headers["x-scopes"] = " ".join(scopes)
