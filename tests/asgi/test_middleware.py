@@ -23,8 +23,7 @@ LONG: dict[str, Any] = {
     "model": "parrot", "messages": [{"role": "user", "content": "poison: sleep 0.02 " + "word " * 1500}]
 }  # fmt: skip
 ENGINE = {"runner": "poison", "isolation": "thread", "n_ctx": 16_384, "slots": 4}
-AT_ONCE_S = 3
-"""A tenth of what it would take: no machine is so slow, and nothing but a stop is so quick."""
+AT_ONCE_S = 0.3
 
 
 async def pass_on(request: Request, call_next: Any) -> Any:

@@ -28,7 +28,7 @@ DISCONNECTS = 5000
 LORIS = 500
 STALLED = 500
 STREAMS = 200
-MEASURED_AGAIN = 4
+MEASURED_AGAIN = 1
 """A machine that does something else meanwhile slows one measurement down; who dawdles would slow down all of them."""
 BUFFER = 4096
 RESET = struct.pack("ii", 1, 0)
@@ -222,4 +222,4 @@ async def test_sigterm_under_two_hundred_streams_ends_each_with_a_last_word(tmp_
     assert codes == {"server_shutting_down"}
     assert code == 0, server.output
     print(f"{STREAMS} streams ended and the process gone after {ended_s:.2f} s")
-    assert ended_s < 20  # the rest of the answers would take ten minutes
+    assert ended_s < 5
