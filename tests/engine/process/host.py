@@ -11,7 +11,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from bodhi_asgi.engine.client import ProcessEngine
-from tests.engine.process.support import ECHO, LONG, answer, work
+from tests.engine.process.support import ECHO, LONG, answer, first_text, work
 
 
 async def main(runtime_dir: Path, linger_s: float, count: int) -> None:
@@ -20,7 +20,7 @@ async def main(runtime_dir: Path, linger_s: float, count: int) -> None:
     await asyncio.gather(*(answer(engine, work()) for engine in engines))
     print(json.dumps([engine.pid for engine in engines]), flush=True)
     async with aclosing(engines[0].submit(work(LONG))) as deltas:
-        await anext(deltas)
+        await first_text(deltas)  # only now does it certainly run: the first word says no more than that it is taken
         print("streaming", flush=True)
         await asyncio.to_thread(sys.stdin.read)
     for engine in engines:
