@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from bodhi_asgi.agents.run import AgentRun
     from bodhi_asgi.agents.state import AgentState
     from bodhi_asgi.agents.tool import Tool, tool
-    from bodhi_asgi.asgi import BodhiApp, BodhiState, BodhiStateMiddleware, combine_lifespans, get_bodhi
+    from bodhi_asgi.asgi.app import BodhiApp
+    from bodhi_asgi.asgi.state import BodhiState, BodhiStateMiddleware, get_bodhi
     from bodhi_asgi.builder import BodhiServerBuilder
     from bodhi_asgi.caller import Caller, Grants, Scope
     from bodhi_asgi.doctor.examination import diagnose
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from bodhi_asgi.facade import Bodhi
+    from bodhi_asgi.http.lifespan import combine_lifespans
     from bodhi_asgi.server import BodhiServer
     from bodhi_asgi.settings.schema import BodhiServerConfig
     from bodhi_asgi.streams import ChatCompletionStream, CompletionStream
@@ -66,13 +68,13 @@ HOMES: Final = {
     "ApprovalAsked": "agents.events",
     "Approve": "agents.decisions",
     "Bodhi": "facade",
-    "BodhiApp": "asgi",
+    "BodhiApp": "asgi.app",
     "BodhiError": "errors",
     "BodhiServer": "server",
     "BodhiServerBuilder": "builder",
     "BodhiServerConfig": "settings.schema",
-    "BodhiState": "asgi",
-    "BodhiStateMiddleware": "asgi",
+    "BodhiState": "asgi.state",
+    "BodhiStateMiddleware": "asgi.state",
     "Broken": "errors",
     "Busy": "errors",
     "Caller": "caller",
@@ -105,9 +107,9 @@ HOMES: Final = {
     "Unauthenticated": "errors",
     "Unavailable": "errors",
     "Unsupported": "errors",
-    "combine_lifespans": "asgi",
+    "combine_lifespans": "http.lifespan",
     "diagnose": "doctor.examination",
-    "get_bodhi": "asgi",
+    "get_bodhi": "asgi.state",
     "tool": "agents.tool",
 }
 """Which module each public name lives in."""

@@ -1,0 +1,1 @@
+"""Our server as an ASGI application: mounted, wrapped around a host, or alone."""
