@@ -18,7 +18,9 @@ from bodhi_asgi.auth.identity import Identity
 from bodhi_asgi.cache.memory import MemoryCache
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.db.database import Database
-from bodhi_asgi.downloads.service import KIND, DownloadService
+from bodhi_asgi.downloads.service import DownloadService
+from bodhi_asgi.downloads.steering import KIND
+from bodhi_asgi.downloads.types import PullRequest
 from bodhi_asgi.downloads.work import Downloader
 from bodhi_asgi.engine.budget import default_budget
 from bodhi_asgi.engine.pool import EnginePool, Watchers
@@ -27,6 +29,7 @@ from bodhi_asgi.errors import ConfigurationInvalid, Unavailable
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import EngineDied, ModelLoaded, ModelLoading, ModelUnloaded
 from bodhi_asgi.hub.access import HubAccess
+from bodhi_asgi.hub.place import place_of
 from bodhi_asgi.hub.service import HubService
 from bodhi_asgi.inference.reading import ReadingService
 from bodhi_asgi.inference.service import InferenceService
@@ -143,7 +146,8 @@ async def open_services(
     cache = MemoryCache(max_entries=config.cache.max_entries, ttl_s=config.cache.ttl_s, clock=clock)
     hub = HubService(access=HubAccess.of(config.hub), cache=config.hub.cache_dir)
     stack.push_async_callback(hub.aclose)
-    downloads = await _open_downloads(stack, config, hub, database, audit, events, meters, clock)
+    place = await asyncio.to_thread(place_of, config.hub.cache_dir, is_shared=database.dialect == "postgresql")
+    downloads, worker = _downloads(config, hub, database, audit, events, meters, clock, shelf, place)
     shelf.ask(LoadedFiles(engines))
     limits = RequestLimits(**{field.name: getattr(config.limits, field.name) for field in fields(RequestLimits)})
     configured = ConfiguredModels(models=config.models, demo=config.demo, engine=config.engine, cache=cache)
@@ -156,9 +160,13 @@ async def open_services(
         configured=configured,
         discovered=discovered,
         limits=limits,
+        bring=lambda tx, caller, file: downloads.enqueue(
+            tx, caller, PullRequest(file.repo, file.snapshot, file.filename)
+        ),
     )
     shelf.ask(NamedFiles(configured=configured, aliases=aliases, discovered=discovered))
     shelf.start()  # only now: nothing is removed before everybody can be asked who needs it
+    await stack.enter_async_context(worker)
     models = ModelService(configured=configured, aliases=aliases, discovered=discovered)
     management = EngineService(models=models, engines=engines, database=database, audit=audit)
     inference = InferenceService(
@@ -195,8 +203,7 @@ async def open_services(
     )
 
 
-async def _open_downloads(
-    stack: AsyncExitStack,
+def _downloads(
     config: BodhiServerConfig,
     hub: HubService,
     database: Database,
@@ -204,7 +211,13 @@ async def _open_downloads(
     events: EventBus,
     meters: Meters,
     clock: Clock,
-) -> DownloadService:
+    shelf: ShelfService,
+    place: str,
+) -> tuple[DownloadService, Worker]:
+    async def arrived() -> None:
+        """What has just come is listed at once, and not when the folders are looked at again."""
+        await shelf.look()
+
     downloader = Downloader(
         database=database,
         audit=audit,
@@ -213,6 +226,7 @@ async def _open_downloads(
         clock=clock,
         hub=hub,
         attempts=config.downloads.attempts,
+        arrived=arrived,
     )
     worker = Worker(
         database=database,
@@ -220,19 +234,22 @@ async def _open_downloads(
         kind=KIND,
         run=downloader.run,
         parallel=config.downloads.parallel,
+        place=place,
         beat_s=1.0,
         lease_s=6.0,
     )
-    await stack.enter_async_context(worker)
-    return DownloadService(
+    service = DownloadService(
         database=database,
         audit=audit,
         events=events,
         clock=clock,
         hub=hub,
         worker=worker,
+        place=place,
         budget_bytes=lambda: config.engine.memory_bytes or default_budget(),
+        arrived=arrived,
     )
+    return service, worker
 
 
 def _watchers(events: EventBus, meters: Meters, shelf: ShelfService) -> Watchers:

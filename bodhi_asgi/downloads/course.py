@@ -22,6 +22,10 @@ class Course:
         self.is_moving = False
         """Whether anything has arrived in this attempt."""
 
+    def plan(self, download: Download) -> None:
+        """It is known now which files it brings."""
+        self._download = download
+
     def progress_of(self, filename: str) -> Callable[[int, int], None]:
         """What the fetcher of a file tells its progress to."""
 

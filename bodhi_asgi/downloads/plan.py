@@ -46,10 +46,11 @@ async def plan(hub: HubService, request: PullRequest, budget_bytes: int) -> Plan
     return _of_offer(details, choose(found, budget_bytes, beside_bytes=beside))
 
 
-def new_download(owner_id: str, wanted: PullRequest, plan_: Plan, now: datetime) -> Download:
+def new_download(place: str, owner_id: str, wanted: PullRequest, plan_: Plan, now: datetime) -> Download:
     """A download of these files that nobody is at yet."""
     return Download(
         id=new_id(),
+        place=place,
         owner_id=owner_id,
         repo=wanted.repo,
         revision=wanted.revision,
@@ -69,6 +70,13 @@ def new_download(owner_id: str, wanted: PullRequest, plan_: Plan, now: datetime)
         created_at=now,
         updated_at=now,
     )
+
+
+def unplanned_download(place: str, owner_id: str, wanted: PullRequest, now: datetime) -> Download:
+    """A download of one file that the hub was not asked about yet."""
+    assert wanted.filename is not None, "a file is named"
+    unknown = Plan("", None, (DownloadFile(wanted.filename, 0),))
+    return new_download(place, owner_id, wanted, unknown, now)
 
 
 def is_present(cache: Path, repo: str, plan_: Plan) -> bool:

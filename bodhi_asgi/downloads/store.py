@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -30,9 +30,11 @@ SORTABLE: Final = MappingProxyType(
 """By what a list can be sorted."""
 
 
-def key_of(repo: str, commit: str, files: Collection[DownloadFile]) -> str:
-    """The same for the same files of the same commit, and for nothing else."""
-    text = "\0".join([repo, commit, *sorted(file.filename for file in files)])
+def key_of(download: Download) -> str:
+    """The same for the same files of the same commit (of the same revision, before it is known) at the same place."""
+    at = download.commit or f"at {download.revision}"
+    names = sorted(file.filename for file in download.files)
+    text = "\0".join([download.place or "", download.repo, at, *names])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -43,7 +45,7 @@ async def add(tx: Transaction, download: Download, active_key: str | None) -> No
         insert(DOWNLOADS).values(
             **{name: getattr(download, name) for name in names},
             filename=download.filename,
-            files=[[file.filename, file.size_bytes, file.sha256] for file in download.files],
+            files=as_json(download.files),
             status=download.status.value,
             active_key=active_key,
         )
@@ -61,11 +63,19 @@ async def on_its_way(tx: Transaction, active_key: str) -> Download | None:
     return None if row is None else _download(row)
 
 
-async def last_completed(tx: Transaction, repo: str, commit: str, filename: str) -> Download | None:
-    """The newest download that brought these files."""
-    same = (DOWNLOADS.c.repo == repo, DOWNLOADS.c.commit == commit, DOWNLOADS.c.filename == filename)
-    done = DOWNLOADS.c.status == DownloadStatus.COMPLETED.value
-    row = await tx.fetch_one(select(DOWNLOADS).where(*same, done).order_by(DOWNLOADS.c.id.desc()).limit(1))
+async def bringing(tx: Transaction, wanted: Download) -> Download | None:
+    """The download that is to bring the first file of ``wanted`` at its revision, with whatever else."""
+    same = (DOWNLOADS.c.repo == wanted.repo, DOWNLOADS.c.revision == wanted.revision, _is_of(wanted.place))
+    query = select(DOWNLOADS).where(*same, DOWNLOADS.c.active_key.is_not(None)).order_by(DOWNLOADS.c.id)
+    found = map(_download, await tx.fetch_all(query))
+    return next((each for each in found if wanted.filename in {file.filename for file in each.files}), None)
+
+
+async def last_completed(tx: Transaction, wanted: Download) -> Download | None:
+    """The newest download that brought the files of ``wanted``."""
+    same = (DOWNLOADS.c.repo == wanted.repo, DOWNLOADS.c.commit == wanted.commit, _is_of(wanted.place))
+    done = (DOWNLOADS.c.filename == wanted.filename, DOWNLOADS.c.status == DownloadStatus.COMPLETED.value)
+    row = await tx.fetch_one(select(DOWNLOADS).where(*same, *done).order_by(DOWNLOADS.c.id.desc()).limit(1))
     return None if row is None else _download(row)
 
 
@@ -87,6 +97,15 @@ async def change(
     known = [status.value for status in only_if]
     query = update(DOWNLOADS).where(DOWNLOADS.c.id == download_id, DOWNLOADS.c.status.in_(known))
     return await tx.affected(query.values(updated_at=at, **values)) == 1
+
+
+def as_json(files: Sequence[DownloadFile]) -> list[list[Any]]:
+    """Files as they are kept."""
+    return [[file.filename, file.size_bytes, file.sha256] for file in files]
+
+
+def _is_of(place: str | None) -> "ColumnElement[bool]":
+    return or_(DOWNLOADS.c.place.is_(None), DOWNLOADS.c.place == place)
 
 
 def _conditions(wanted: DownloadFilter) -> "list[ColumnElement[bool]]":

@@ -11,6 +11,8 @@ DOWNLOADS: Final = Table(
     metadata,
     Column("id", String(26), primary_key=True),
     Column("owner_id", String(256), nullable=False),
+    # Whose disk it is for; empty in rows from before there were several.
+    Column("place", String(64)),
     Column("repo", String(200), nullable=False),
     Column("revision", String(255), nullable=False),
     Column("commit", String(40), nullable=False),

@@ -53,11 +53,13 @@ class DownloadFile:
 class Download:
     """A download. ``filename`` is the first of ``files``; all of them are those of one ``commit``.
 
+    ``place`` is whose cache it is for, None for any. ``commit`` is empty, and sizes are 0, until the hub was asked.
     ``bytes_per_second`` is 0 unless it runs. ``error`` tells why it failed, or why its last attempt did; ``retry_at``
     is when the next one is due.
     """
 
     id: str
+    place: str | None
     owner_id: str
     repo: str
     revision: str
@@ -80,6 +82,11 @@ class Download:
     @property
     def filename(self) -> str:
         return self.files[0].filename
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether it is known which files it brings."""
+        return self.commit != ""
 
     @property
     def seconds_left(self) -> float | None:

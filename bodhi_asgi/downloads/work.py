@@ -5,8 +5,9 @@ What passes by itself (a hub that is away, or asks for patience) is tried again 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -18,7 +19,8 @@ from bodhi_asgi.db.transaction import Transaction
 from bodhi_asgi.downloads import store
 from bodhi_asgi.downloads.course import Course, progressed
 from bodhi_asgi.downloads.leftovers import sweep
-from bodhi_asgi.downloads.types import Download, DownloadStatus
+from bodhi_asgi.downloads.plan import plan, require_space
+from bodhi_asgi.downloads.types import Download, DownloadStatus, PullRequest
 from bodhi_asgi.errors import BodhiError, Broken, Busy
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.hub.errors import HubAnswerInvalid, HubUnreachable
@@ -39,7 +41,10 @@ AT_WORK: Final = frozenset({DownloadStatus.QUEUED, DownloadStatus.RUNNING})
 
 
 class Downloader:
-    """Fetches what jobs name. After ``attempts`` in a row that brought nothing, a download has failed."""
+    """Fetches what jobs name. After ``attempts`` in a row that brought nothing, a download has failed.
+
+    ``arrived`` is called when its files are in the cache, before anybody hears of it.
+    """
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class Downloader:
         clock: Clock,
         hub: HubService,
         attempts: int,
+        arrived: Callable[[], Awaitable[None]],
     ) -> None:
         self._database = database
         self._audit = audit
@@ -59,6 +65,7 @@ class Downloader:
         self._clock = clock
         self._hub = hub
         self._attempts = attempts
+        self._arrived = arrived
 
     async def run(self, held: Claim) -> None:
         """Bring one download to its end, or give it back for later. Cancelled when it is wanted no more."""
@@ -67,8 +74,12 @@ class Downloader:
             return
         course = Course(download, self._events, self._clock)
         try:
+            if not download.is_planned:
+                download = await self._planned(download)
+                course.plan(download)
             async with self._noting(course):
                 await self._fetch(download, course)
+            await self._arrived()
             await self._complete(held, course)
         except asyncio.CancelledError:
             await self._interrupted(held, course)
@@ -86,15 +97,41 @@ class Downloader:
         now = self._clock.now()
         async with self._database.transaction() as tx:
             known = await store.get(tx, held.subject)
-            if known is None or known.status not in AT_WORK:
+            is_wanted = known is not None and known.status in AT_WORK
+            if known is not None and is_wanted:
+                values = {"status": DownloadStatus.RUNNING.value, "started_at": known.started_at or now}
+                await store.change(tx, known.id, now, only_if=AT_WORK, retry_at=None, **values)
+                known = await store.get(tx, known.id)
+            else:
                 await jobs.finish(tx, held)  # nobody wants it any more
-                return None
-            values = {"status": DownloadStatus.RUNNING.value, "started_at": known.started_at or now, "retry_at": None}
-            await store.change(tx, held.subject, now, only_if=AT_WORK, **values)
-            download = await store.get(tx, held.subject)
-        assert download is not None, "downloads are never deleted"
-        self._events.publish(progressed(download))
-        return download
+        if known is not None and is_wanted:
+            self._events.publish(progressed(known))
+            return known
+        if known is not None and known.status is DownloadStatus.CANCELLED:  # from another place
+            await asyncio.to_thread(sweep, self._hub.cache, known)
+        return None
+
+    async def _planned(self, download: Download) -> Download:
+        """Ask the hub which files are meant, and write that down."""
+        wanted = PullRequest(download.repo, download.revision, download.filename)
+        planned = await plan(self._hub, wanted, 0)
+        await asyncio.to_thread(require_space, self._hub.cache, download.repo, planned)
+        known = replace(download, commit=planned.commit, quant=planned.quant, files=planned.files)
+        values = {
+            "commit": planned.commit,
+            "quant": planned.quant,
+            "filename": known.filename,
+            "files": store.as_json(planned.files),
+            "total_bytes": planned.total_bytes,
+        }
+        async with self._database.transaction() as tx:
+            key = store.key_of(known)
+            if await store.on_its_way(tx, key) is None:  # else another brings the same, and this one finds it here
+                values["active_key"] = key
+            await store.change(tx, download.id, self._clock.now(), only_if=AT_WORK, **values)
+        known = replace(known, total_bytes=planned.total_bytes)
+        self._events.publish(progressed(known))
+        return known
 
     async def _fetch(self, download: Download, course: Course) -> None:
         for file in download.files:

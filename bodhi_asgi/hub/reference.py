@@ -30,6 +30,9 @@ INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 SCHEME: Final = re.compile(r"(?i:https?|hf)://")
 VIEWS: Final = frozenset({"resolve", "blob", "raw", "tree"})
 LATEST: Final = "latest"
+MADE_UP_OWNER: Final = "local"
+MADE_UP: Final = frozenset({"bodhi/settings"})
+"""Repositories that are none of the hub: files of plain folders, and the models of the settings, stand there."""
 ACCEPTED: Final = "owner/repo, owner/repo:Q4_K_M or owner/repo/file.gguf is accepted, with @revision after the repo"
 
 
@@ -71,6 +74,24 @@ def check_repo(repo: str, *, param: str = "repo") -> str:
             f"{_brief(repo)} is no repository: owner/name is accepted, each of up to 96 letters, digits and . _ - "
             "with a letter or digit at both ends, without '..' and '--'",
             param=param,
+        )
+    return repo
+
+
+def is_made_up(repo: str) -> bool:
+    """Whether a repository is one of this server's own making, whose files are on the machine and nowhere else."""
+    plain = repo.lower()
+    return plain in MADE_UP or plain.partition("/")[0] == MADE_UP_OWNER
+
+
+def check_of_the_hub(repo: str, *, param: str = "repo") -> str:
+    """A repository that the hub could have. Raises HubReferenceInvalid."""
+    check_repo(repo, param=param)
+    if is_made_up(repo):
+        raise HubReferenceInvalid(
+            f"'{repo}' is no repository of the hub: under that name this server offers what it has by its settings",
+            param=param,
+            repo=repo,
         )
     return repo
 

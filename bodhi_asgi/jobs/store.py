@@ -20,9 +20,12 @@ from bodhi_asgi.jobs.types import Claim
 Q = TypeVar("Q", Update, Delete)
 
 
-async def add(tx: Transaction, kind: str, subject: str, now: datetime) -> None:
-    """Have work done on ``subject``. Raises ConstraintViolated when it is to be done already."""
-    values = {"kind": kind, "subject": subject, "not_before": now, "failures": 0, "created_at": now}
+async def add(tx: Transaction, kind: str, subject: str, now: datetime, *, place: str | None = None) -> None:
+    """Have work done on ``subject``, at ``place`` or anywhere.
+
+    Raises ConstraintViolated when it is to be done already.
+    """
+    values = {"kind": kind, "subject": subject, "not_before": now, "failures": 0, "created_at": now, "place": place}
     await tx.execute(insert(JOBS).values(id=new_id(), claim=None, claimed_until=None, **values))
 
 
@@ -31,16 +34,27 @@ async def drop(tx: Transaction, kind: str, subject: str) -> bool:
     return await tx.affected(delete(JOBS).where(JOBS.c.kind == kind, JOBS.c.subject == subject)) == 1
 
 
-async def has_due(tx: Transaction, kind: str, now: datetime, *, but: Collection[str] = ()) -> bool:
-    """Whether there is a job for somebody who has his hands free."""
-    return await tx.fetch_one(select(JOBS.c.id).where(*_is_due(kind, now, but)).limit(1)) is not None
+async def has_due(
+    tx: Transaction, kind: str, now: datetime, *, but: Collection[str] = (), place: str | None = None
+) -> bool:
+    """Whether there is a job for somebody at ``place`` who has his hands free."""
+    return await tx.fetch_one(select(JOBS.c.id).where(*_is_due(kind, now, but, place)).limit(1)) is not None
 
 
 async def claim(
-    tx: Transaction, kind: str, now: datetime, until: datetime, *, but: Collection[str] = ()
+    tx: Transaction,
+    kind: str,
+    now: datetime,
+    until: datetime,
+    *,
+    but: Collection[str] = (),
+    place: str | None = None,
 ) -> Claim | None:
-    """The oldest job that is due and that nobody holds, ours from now on; or None. Never on a subject of ``but``."""
-    due = _is_due(kind, now, but)
+    """The oldest job that is due and that nobody holds, ours from now on; or None. Never on a subject of ``but``.
+
+    Without a ``place``, only those that can be done anywhere.
+    """
+    due = _is_due(kind, now, but, place)
     # In PostgreSQL, rows that others are just claiming are passed over; in SQLite there are no others meanwhile.
     free = select(JOBS.c.id).where(*due).order_by(JOBS.c.id).limit(1).with_for_update(skip_locked=True)
     token = new_id()
@@ -78,10 +92,11 @@ async def release(tx: Transaction, held: Claim) -> None:
     await tx.execute(_own(update(JOBS), held).values(claim=None, claimed_until=None))
 
 
-def _is_due(kind: str, now: datetime, but: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+def _is_due(kind: str, now: datetime, but: Collection[str], place: str | None) -> tuple[ColumnElement[bool], ...]:
     is_free = or_(JOBS.c.claimed_until.is_(None), JOBS.c.claimed_until <= now)
     others = (JOBS.c.subject.not_in(sorted(but)),) if but else ()
-    return JOBS.c.kind == kind, JOBS.c.not_before <= now, is_free, *others
+    is_near = JOBS.c.place.is_(None) if place is None else or_(JOBS.c.place.is_(None), JOBS.c.place == place)
+    return JOBS.c.kind == kind, JOBS.c.not_before <= now, is_free, is_near, *others
 
 
 def _own(query: Q, held: Claim) -> Q:

@@ -17,5 +17,7 @@ JOBS: Final = Table(
     Column("claim", String(26)),
     Column("claimed_until", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    # Where it is to be done, by those who work there; empty is anywhere.
+    Column("place", String(64)),
     UniqueConstraint("kind", "subject", name="bodhi_jobs_subject"),
 )

@@ -41,7 +41,10 @@ def delay_s(failures: int) -> float:
 
 
 class Worker:
-    """At most ``parallel`` jobs of ``kind`` at a time, from ``async with`` to its end. With 0 it does none."""
+    """At most ``parallel`` jobs of ``kind`` at a time, from ``async with`` to its end. With 0 it does none.
+
+    Those that are to be done at ``place``, and those that can be done anywhere.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Worker:
         kind: str,
         run: Run,
         parallel: int,
+        place: str | None = None,
         look_s: float = LOOK_S,
         beat_s: float = BEAT_S,
         lease_s: float = LEASE_S,
@@ -60,6 +64,7 @@ class Worker:
         self._kind = kind
         self._run = run
         self._parallel = parallel
+        self._place = place
         self._look_s = look_s
         self._beat_s = beat_s
         self._lease_s = lease_s
@@ -123,11 +128,11 @@ class Worker:
         # A subject whose last work is just coming to its end waits for that.
         mine = tuple(self._works)
         async with self._database.reading() as tx:
-            if not await store.has_due(tx, self._kind, now, but=mine):
+            if not await store.has_due(tx, self._kind, now, but=mine, place=self._place):
                 return None
         until = now + timedelta(seconds=self._lease_s)
         async with self._database.transaction() as tx:
-            return await store.claim(tx, self._kind, now, until, but=mine)
+            return await store.claim(tx, self._kind, now, until, but=mine, place=self._place)
 
     async def _hold(self, held: Claim, work: "asyncio.Task[None]") -> None:
         beating = asyncio.create_task(self._beat(held))

@@ -3,8 +3,9 @@
 Aliases belong to who made them: a person's own are his, those of the application itself are shared with all.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from bodhi_asgi.audit.service import AuditService
 from bodhi_asgi.caller import Caller, CallerKind, ModelForbidden, Scope
@@ -29,6 +30,9 @@ from bodhi_asgi.wire.limits import RequestLimits
 MAX_ALIASES: Final = 10_000
 """Of one owner."""
 
+Bring: TypeAlias = Callable[[Transaction, Caller, FileReference], Awaitable[None]]
+"""Has a file that is not here brought from the hub, once the transaction is committed."""
+
 LOCK: Final = 0x626F6403
 """Names are taken one after the other, so that of two who want the same one gets it."""
 
@@ -46,6 +50,7 @@ class AliasService:
         configured: ConfiguredModels,
         discovered: DiscoveredModels,
         limits: RequestLimits,
+        bring: Bring | None = None,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -54,9 +59,12 @@ class AliasService:
         self._configured = configured
         self._discovered = discovered
         self._limits = limits
+        self._bring = bring
 
     async def create(self, caller: Caller, spec: AliasSpec) -> Alias:
-        """A new alias. Its file need not be there yet. Needs ``models:write`` and a grant on what it stands for.
+        """A new alias. A file of the hub that is not there yet is brought in the background.
+
+        Needs ``models:write`` and a grant on what it stands for.
 
         Raises Invalid naming the field, AliasExists, TooManyAliases, ModelForbidden.
         """
@@ -88,6 +96,7 @@ class AliasService:
                 await self._refuse_taken(tx, alias.owner_id, spec.name)
             changed = _made(spec, alias.id, alias.owner_id, alias, self._clock)
             await store.change(tx, changed)
+            await self._have(tx, caller, changed.file)
             await self._told(tx, caller, "alias.update", changed, AliasUpdated(changed.id, changed.name))
         return changed
 
@@ -145,6 +154,7 @@ class AliasService:
                 raise TooManyAliases(f"there are {MAX_ALIASES} aliases, and no more are kept; delete some first")
             alias = _made(spec, new_id(), owner_id, None, self._clock)
             await store.add(tx, alias)
+            await self._have(tx, caller, alias.file)
             await self._told(tx, caller, action, alias, AliasCreated(alias.id, alias.name))
         return alias
 
@@ -167,6 +177,13 @@ class AliasService:
         found = await self._discovered.file(file.repo, file.filename, file.snapshot)
         file = file if found is None else replace(file, snapshot=found.snapshot)
         return replace(spec, file=file, settings=settings)
+
+    async def _have(self, tx: Transaction, caller: Caller, file: FileReference) -> None:
+        """Have the file brought here when it is missing; what comes of it stands in the list of downloads."""
+        if self._bring is None or file.is_setting:
+            return
+        if await self._discovered.file(file.repo, file.filename, file.snapshot) is None:
+            await self._bring(tx, caller, file)
 
     async def _refuse_taken(self, tx: Transaction, owner_id: str, name: str) -> None:
         is_taken = self._configured.offers(name) or await self._discovered.find(name) is not None

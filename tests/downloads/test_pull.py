@@ -12,7 +12,13 @@ from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.downloads.errors import FileAlreadyExists
 from bodhi_asgi.downloads.types import PullRequest
 from bodhi_asgi.gguf.errors import NothingFits
-from bodhi_asgi.hub.errors import HubFileNotFound, HubUnreachable, RepositoryGated, RepositoryNotFound
+from bodhi_asgi.hub.errors import (
+    HubFileNotFound,
+    HubReferenceInvalid,
+    HubUnreachable,
+    RepositoryGated,
+    RepositoryNotFound,
+)
 from tests.downloads.conftest import DEMO, FAT
 from tests.hub.server import Fault, Hub
 
@@ -35,6 +41,17 @@ async def test_a_pulled_model_lies_in_the_cache_as_its_own_library_puts_it(
     assert path.read_bytes() == DEMO_MODEL_PATH.read_bytes()
     (repo,) = scan_cache_dir(settings["hub"]["cache_dir"]).repos
     assert (repo.repo_id, repo.size_on_disk) == (DEMO, done.total_bytes)
+
+
+async def test_a_model_is_listed_as_soon_as_it_is_here(settings: Settings) -> None:
+    settings["shelf"] = {"watch_s": 3600}
+    async with BodhiServer(**settings) as server, BodhiServer(**settings, downloads={"parallel": 0}) as other:
+        assert (await server.aliases.list()).total == (await other.aliases.list()).total == 0
+        pull = await other.pull_model(DEMO)
+        await asyncio.gather(await server.downloads.follow(pull.id), pull)
+        for each in (server, other):
+            assert [model.repo for model in (await each.aliases.list()).data] == [DEMO]
+            assert (await each.aliases.find(f"{DEMO}:Q8_0")).filename == "demo-Q8_0.gguf"
 
 
 async def test_all_parts_of_a_model_and_its_projector_come_together(server: BodhiServer, settings: Settings) -> None:
@@ -137,6 +154,10 @@ async def test_a_new_commit_is_another_download(server: BodhiServer, hub: Hub, s
     [
         ("demo", Invalid, "model"),
         ("acme/../etc", Invalid, "model"),
+        ("bodhi/settings:demo", HubReferenceInvalid, "repo"),
+        ("bodhi/settings/demo", HubReferenceInvalid, "repo"),
+        ("Local/models", HubReferenceInvalid, "repo"),
+        ("local/models/other-Q8_0.gguf", HubReferenceInvalid, "repo"),
         ("acme/nothing-GGUF", RepositoryNotFound, None),
         (f"{DEMO}@v9", NotFound, None),
         (f"{DEMO}:Q2_K", NotFound, "quant"),

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert, inspect, select, text
 
 from bodhi_asgi.db.errors import DatabaseOutdated
-from bodhi_asgi.db.migrations import m0001_first_tables, m0002_jobs, m0003_aliases, m0004_model_files, m0005_downloads
+from bodhi_asgi.db.migrations import (
+    m0001_first_tables,
+    m0002_jobs,
+    m0003_aliases,
+    m0004_model_files,
+    m0005_downloads,
+    m0006_places,
+)
 from bodhi_asgi.db.transaction import Dialect, Transaction
 
 if TYPE_CHECKING:
@@ -59,6 +66,7 @@ MIGRATIONS: Final = (
     Migration(3, "aliases", m0003_aliases.upgrade),
     Migration(4, "model files", m0004_model_files.upgrade),
     Migration(5, "downloads", m0005_downloads.upgrade),
+    Migration(6, "places", m0006_places.upgrade),
 )
 
 
