@@ -53,5 +53,6 @@ __all__ = [
     "answer_error",
     "combine_lifespans",
     "get_bodhi",
+    "headers_of",
     "install",
 ]

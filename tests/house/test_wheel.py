@@ -8,7 +8,8 @@ from pathlib import Path
 import bodhi_asgi
 
 ROOT = Path(bodhi_asgi.__file__).parent.parent
-PACKAGES = {"bodhi_asgi", "bodhi_starlette", "bodhi_fastapi", "bodhi_django"}
+HOSTS = {"bodhi_starlette", "bodhi_fastapi", "bodhi_django", "bodhi_litestar", "bodhi_quart"}
+PACKAGES = {"bodhi_asgi", *HOSTS}
 
 
 def test_the_wheel_holds_every_package_and_no_surprise(tmp_path: Path) -> None:
