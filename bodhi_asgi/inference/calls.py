@@ -5,6 +5,7 @@ it is a call: a marker, the name of a tool that was offered, and the beginning o
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -258,17 +259,14 @@ class CallReader:
         source = self._source
         begin = source.place
         depth = 0
-        quote = ""
         while char := (yield from source.peek()):
-            if quote:
-                if char == "\\":
-                    source.place += 1
-                    yield from source.peek()
-                elif char == quote:
-                    quote = ""
-            elif char in "'\"":
-                quote = char
-            elif char in "([{":
+            if char in "'\"":
+                yield from self._python_string(char)
+                continue
+            if char == "#" and depth:
+                yield from source.take_while("\n".__ne__, sys.maxsize)
+                continue
+            if char in "([{":
                 depth += 1
             elif depth and char in ")]}":
                 depth -= 1
@@ -276,6 +274,20 @@ class CallReader:
                 return source.text[begin : source.place].strip()
             source.place += 1
         return ""
+
+    def _python_string(self, quote: str) -> Reading[None]:
+        """Read over a string, be it in one quote or in three."""
+        source = self._source
+        close = quote
+        source.place += 1
+        if (yield from source.take(quote)):
+            if not (yield from source.take(quote)):
+                return
+            close = quote * 3
+        while not (yield from source.take(close)) and (char := (yield from source.peek())):
+            source.place += 1
+            if char == "\\" and (yield from source.peek()):
+                source.place += 1
 
     # -- call:name{key:value, …}
 

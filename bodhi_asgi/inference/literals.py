@@ -4,11 +4,13 @@ A bare word is what the tool's schema says it is: ``5`` is a number for a parame
 that takes text.
 """
 
-import ast
 import json
 import re
 from collections.abc import Mapping, Set
+from contextlib import suppress
 from typing import Any, Final
+
+from bodhi_asgi.inference.python_values import value_of
 
 KINDS: Final[Mapping[type, frozenset[str]]] = {
     dict: frozenset({"object"}),
@@ -20,15 +22,12 @@ KINDS: Final[Mapping[type, frozenset[str]]] = {
     type(None): frozenset({"null"}),
 }
 
-EVALUATED_CHARS: Final = 16 * 1024
-"""Of a literal that Python reads itself, which takes a millisecond for each thousand characters."""
-
 _TOKEN: Final = re.compile(r"""(['"])((?:(?!\1)[^\\\n]|\\.)*)\1|\b(?:True|False|None)\b|,(?=\s*[\]}])""", re.DOTALL)
 _WORDS: Final[Mapping[str, str]] = {"True": "true", "False": "false", "None": "null", ",": ""}
 _ESCAPE: Final = re.compile(r"""\\x([0-9a-fA-F]{2})|\\(.)|(")""", re.DOTALL)
 _ESCAPES: Final[Mapping[str, str]] = {
     **{char: "\\" + char for char in '\\"bfnrtu'},
-    **{char: "\\" + char for char in "01234567NUx"},  # JSON has no such ones, and the whole is a string then
+    **{char: "\\" + char for char in "01234567NUx"},  # JSON has no such ones: the other reader has them
     "'": "'",
     "a": "\\u0007",
     "v": "\\u000b",
@@ -67,28 +66,22 @@ def json_of_word(text: str, kinds: Set[str]) -> str:
 
 
 def json_of_python(text: str) -> str:
-    """A Python literal as JSON. What is neither Python nor JSON is a string.
+    """A Python literal as JSON; tuples and sets are lists. What is neither Python nor JSON is a string.
 
-    A long one is read as far as it differs from JSON in the quotes of strings, in words and in commas at the end:
-    reading Python takes so long that others would wait for it. Any other long one is a string.
+    Bytes and complex numbers, for which JSON has no word, are strings too. What differs from JSON only in the quotes of
+    strings, in words and in commas at the end is read by the reader of JSON: it takes a tenth of the time, in which
+    nobody else has a turn.
     """
-    if len(text) > EVALUATED_CHARS:
-        return _json_of_long(text)
-    try:
-        value = ast.literal_eval(text)
-        return _dumped(value)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        _, is_json = _parsed(text)
-        return text if is_json else _dumped(text)
-
-
-def _json_of_long(text: str) -> str:
-    if _parsed(text)[1]:
+    if _parsed(text)[1] and "\\/" not in text:  # a slash in JSON, and two characters in Python
         return text
-    try:
-        return _dumped(json.loads(_TOKEN.sub(_translated, text), strict=False))
-    except (ValueError, RecursionError):
-        return _dumped(text)
+    for read in (_value_like_json, value_of):
+        with suppress(ValueError, TypeError, MemoryError, RecursionError):
+            return _dumped(read(text))
+    return _dumped(text)
+
+
+def _value_like_json(text: str) -> Any:
+    return json.loads(_TOKEN.sub(_translated, text), strict=False)
 
 
 def _translated(token: re.Match[str]) -> str:
