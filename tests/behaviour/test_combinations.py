@@ -84,12 +84,22 @@ async def test_each_of_several_streamed_answers_calls_its_tools_with_probabiliti
         assert pieces[0]["name"] == "get_weather"
         assert json.loads("".join(piece.get("arguments") or "" for piece in pieces)) == {"city": "Paris"}
         assert mine[-1]["finish_reason"] == "tool_calls"
+        tokens = [token for choice in mine if choice["logprobs"] for token in choice["logprobs"]["content"]]
+        assert is_a_call(tokens)
     assert chunks[-1]["usage"]["completion_tokens"] > 2 * len("Paris")
 
     whole = await door.chat(body, token)
     for choice in whole.body["choices"]:
         (call,) = choice["message"]["tool_calls"]
         assert json.loads(call["function"]["arguments"]) == {"city": "Paris"}
+        assert is_a_call(choice["logprobs"]["content"])
+
+
+def is_a_call(tokens: list[dict[str, Any]]) -> bool:
+    """Whether these are the tokens of a call as the model wrote it, each with its likeliest."""
+    assert all(token["logprob"] <= 0 and len(token["top_logprobs"]) == 1 for token in tokens)
+    text = bytes(byte for token in tokens for byte in token["bytes"]).decode()
+    return "get_weather" in text and '"Paris"' in text
 
 
 async def test_tools_and_a_form_for_the_answer_that_calls_none(door: Door) -> None:

@@ -1,5 +1,6 @@
 """Answers of a given form, at every door: asked for in OpenAI's words, vLLM's or llama.cpp's, whole and streamed."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -100,6 +101,33 @@ async def test_every_way_to_ask_for_a_form_is_kept_to(door: Door, token: str) ->
         answer = await door.chat(ask(**asked), token)
         assert answer.status == 200, answer.body
         assert re.fullmatch(pattern, answer.text, re.DOTALL), (asked, answer.text)
+    for asked, pattern in KEPT[2:6]:
+        # Each of several, streamed, hot, with a stop string that the form has no room for.
+        chunks = await door.stream(ask(**asked, n=2, stop=["!?"], temperature=1.5), token)
+        choices = [choice for chunk in chunks for choice in chunk["choices"]]
+        for index in range(2):
+            mine = [choice for choice in choices if choice["index"] == index]
+            said = "".join(choice["delta"].get("content") or "" for choice in mine)
+            assert re.fullmatch(pattern, said), (asked, said)
+            assert mine[-1]["finish_reason"] == "stop"
+    cut = await door.chat(ask(guided_regex="[0-9]{3}-[a-f]{2}", stop=["-"], n=2), token)
+    for choice in cut.body["choices"]:
+        assert re.fullmatch("[0-9]{3}", choice["message"]["content"])
+
+
+async def test_forms_hold_for_answers_that_had_to_give_way_and_go_on(door: Door, token: str) -> None:
+    numbers = {"type": "array", "items": {"enum": [1, 2, 3]}, "minItems": 60, "maxItems": 60}
+    texts = ("Who are you?", "Hello!", "What is bodhi_asgi?", "Count to five.")
+    bodies = [
+        ask(messages=[{"role": "user", "content": text}], guided_json=numbers, temperature=0, max_tokens=400)
+        for text in texts
+    ]
+    answers = await asyncio.gather(*(door.chat(body, token) for body in bodies))
+    for answer in answers:
+        assert answer.status == 200, answer.body
+        jsonschema.validate(json.loads(answer.text), numbers)
+    # More than the context has cells: they were not all there at once.
+    assert sum(answer.body["usage"]["total_tokens"] for answer in answers) > 512
 
 
 async def test_json_that_is_cut_by_its_length_says_so(door: Door, token: str) -> None:

@@ -107,6 +107,16 @@ async def test_a_request_says_how_long_its_model_stays(door: Door, token: str) -
         assert (await door.chat(ask("hello", keep_alive="0s"), token)).status == 200
         async with asyncio.timeout(20):
             assert await anext(unloaded) == ModelUnloaded("parrot", "idle")
+        # What an alias says of it holds where a request says nothing.
+        made = await door.app.server.create_api_token(
+            "writer", scopes=[Scope.MODELS_WRITE, Scope.INFERENCE], grants=Grants.everything()
+        )
+        writer = made.token.reveal()
+        alias = {"alias": "guest", "repo": "bodhi/settings", "filename": "parrot", "keep_alive": "0s"}
+        assert (await door.alias("create", alias, token=writer)).status == 201
+        assert (await door.chat({**ask("hello"), "model": "guest"}, writer)).status == 200
+        async with asyncio.timeout(20):
+            assert await anext(unloaded) == ModelUnloaded("parrot", "idle")
     refused = await door.chat(ask("hello", keep_alive="soon"), token)
     assert (refused.status, refused.error["param"]) == (400, "keep_alive")
     assert "'5m'" in refused.error["message"]

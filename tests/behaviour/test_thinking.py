@@ -66,6 +66,22 @@ async def test_thoughts_are_told_apart_counted_and_ended_by_their_budget(door: D
     assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == message["reasoning_content"]
     assert "".join(delta.get("content") or "" for delta in deltas) == message["content"]
 
+    several = ask(thinking_budget_tokens=5, n=3, temperature=1, seed=3)
+    answer = await door.chat(several, token)
+    assert answer.status == 200, answer.body
+    messages = [choice["message"] for choice in answer.body["choices"]]
+    assert len(messages) == 3
+    assert all(message["reasoning_content"] for message in messages)
+    thought = answer.body["usage"]["completion_tokens_details"]["reasoning_tokens"]
+    assert 3 * 5 <= thought <= 3 * (5 + len("</think>"))
+    chunks = await door.stream(several, token)
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    for index in range(3):
+        mine = [choice["delta"] for choice in choices if choice["index"] == index]
+        places = [field for delta in mine for field in ("reasoning_content", "content") if delta.get(field)]
+        assert "reasoning_content" in places
+        assert places == sorted(places, reverse=True), "thoughts come before what is said"
+
 
 async def test_no_effort_means_no_thoughts(door: Door, token: str) -> None:
     for off in ({"reasoning_effort": "none"}, {"chat_template_kwargs": {"enable_thinking": False}}):
