@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from reference_of_requests import families, parameters
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 
@@ -214,7 +215,9 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "cli": ("Commands", cli),
     "errors": ("Errors", errors),
     "events": ("Events", events),
+    "families": ("Families of models", lambda: families(table)),
     "metrics": ("Metrics", metrics),
+    "parameters": ("Parameters of requests", lambda: parameters(table)),
     "routes": ("Routes", routes),
     "settings": ("Settings", settings),
 }

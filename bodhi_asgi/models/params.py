@@ -26,9 +26,14 @@ UNSAID: Final = Sampling()
 class RequestParams(SamplingOptions):
     """Parameters of a request that an alias has in store. ``null`` counts as absent; ``user`` is kept and not used."""
 
-    max_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
-    user: Annotated[str, Field(max_length=512)] | None = None
-    system_prompt: Annotated[str, Field(max_length=MAX_SYSTEM_PROMPT)] | None = None
+    max_tokens: Annotated[
+        Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None, Field(description="The most tokens of an answer.")
+    ] = None
+    user: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="Taken and not used.")] = None
+    system_prompt: Annotated[
+        Annotated[str, Field(max_length=MAX_SYSTEM_PROMPT)] | None,
+        Field(description="Begins conversations that have none."),
+    ] = None
 
     def stored(self) -> JSONObject:
         """What was said, as JSON; what was not said is left out."""

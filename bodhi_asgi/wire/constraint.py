@@ -37,10 +37,18 @@ class ResponseFormat(WireModel):
 class GuidedOptions(WireModel):
     """Options that hold an answer to a form; at most one of them may ask for something."""
 
-    response_format: ResponseFormat | None = None
-    guided_json: dict[str, Any] | str | None = None
-    guided_regex: str | None = None
-    guided_choice: Annotated[list[str], Field(fail_fast=True)] | None = None
+    response_format: Annotated[
+        ResponseFormat | None,
+        Field(description="The form of the answer: text, json_object, or json_schema with a schema."),
+    ] = None
+    guided_json: Annotated[
+        dict[str, Any] | str | None,
+        Field(description="A JSON schema that the answer satisfies, as an object or as text."),
+    ] = None
+    guided_regex: Annotated[str | None, Field(description="An expression that the whole answer matches.")] = None
+    guided_choice: Annotated[
+        Annotated[list[str], Field(fail_fast=True)] | None, Field(description="Texts, one of which is the answer.")
+    ] = None
     guided_grammar: Annotated[str | None, Field(description="A Lark grammar, as llguidance reads it.")] = None
     grammar: Annotated[str | None, Field(description="A grammar in the notation of llama.cpp (GBNF).")] = None
 

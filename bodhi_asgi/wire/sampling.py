@@ -44,39 +44,121 @@ NARROWING: Final[Mapping[str, float]] = MappingProxyType(
 class SamplingOptions(WireModel):
     """Options of a request that choose tokens and end answers."""
 
-    stop: StopString | Annotated[list[StopString], Field(fail_fast=True)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    typical_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None = None
-    repeat_last_n: Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None = None
-    seed: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX), WHOLE] | None = None
+    stop: Annotated[
+        StopString | Annotated[list[StopString], Field(fail_fast=True)] | None,
+        Field(description="Texts before which the answer ends; they are not part of it."),
+    ] = None
+    temperature: Annotated[
+        Annotated[float, Field(ge=0, le=2)] | None,
+        Field(description="Flattens the choice above 1 and sharpens it below; 0 takes the likeliest token."),
+    ] = None
+    top_p: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | None,
+        Field(description="Keep the likeliest tokens up to this much probability."),
+    ] = None
+    top_k: Annotated[
+        Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None,
+        Field(description="Keep so many of the likeliest tokens; 0 keeps 256."),
+    ] = None
+    min_p: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | None,
+        Field(description="Keep tokens with at least this share of the likeliest one's probability."),
+    ] = None
+    typical_p: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | None,
+        Field(description="Keep tokens that are as surprising as expected, up to this much probability."),
+    ] = None
+    repeat_penalty: Annotated[
+        Annotated[float, Field(gt=0, le=10)] | None,
+        Field(description="Make tokens of the answer less likely; 1 is off."),
+    ] = None
+    frequency_penalty: Annotated[
+        Annotated[float, Field(ge=-2, le=2)] | None,
+        Field(description="Make tokens less likely for each time they stand in the answer."),
+    ] = None
+    presence_penalty: Annotated[
+        Annotated[float, Field(ge=-2, le=2)] | None,
+        Field(description="Make tokens less likely that stand in the answer at all."),
+    ] = None
+    repetition_penalty: Annotated[
+        Annotated[float, Field(gt=0, le=10)] | None, Field(description="Another name for repeat_penalty.")
+    ] = None
+    penalty_last_n: Annotated[
+        Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None,
+        Field(description="How many tokens back the penalties look; 0 is off, -1 the whole context."),
+    ] = None
+    repeat_last_n: Annotated[
+        Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None, Field(description="Another name for penalty_last_n.")
+    ] = None
+    seed: Annotated[
+        Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX), WHOLE] | None,
+        Field(description="The same request with the same seed has the same answer; drawn if absent."),
+    ] = None
     logit_bias: Annotated[
         dict[str, Annotated[float, Field(ge=-100, le=100)]] | None,
-        Field(json_schema_extra={"propertyNames": {"pattern": KEY_OF_BIAS}}),
+        Field(
+            description="What is added to the logits of tokens, by their ids.",
+            json_schema_extra={"propertyNames": {"pattern": KEY_OF_BIAS}},
+        ),
     ] = None
-    mirostat: Annotated[int, Field(ge=0, le=2), WHOLE] | None = None
-    mirostat_tau: Annotated[float, Field(ge=0, le=100)] | None = None
-    mirostat_eta: Annotated[float, Field(ge=0, le=10)] | None = None
-    dry_multiplier: Annotated[float, Field(ge=0, le=100)] | None = None
-    dry_base: Annotated[float, Field(ge=1, le=100)] | None = None
-    dry_allowed_length: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
-    dry_penalty_last_n: Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None = None
-    dry_sequence_breakers: Annotated[list[SequenceBreaker], Field(max_length=16, fail_fast=True)] | None = None
-    xtc_probability: Annotated[float, Field(ge=0, le=1)] | None = None
-    xtc_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_n_sigma: Annotated[float, Field(ge=-1, le=100)] | None = None
-    dynatemp_range: Annotated[float, Field(ge=0, le=2)] | None = None
-    dynatemp_exponent: Annotated[float, Field(ge=0, le=100)] | None = None
-    min_tokens: Annotated[int, Field(ge=0, le=INT64_MAX), WHOLE] | None = None
-    ignore_eos: bool | None = None
-    stop_token_ids: Annotated[list[TokenId], Field(max_length=64, fail_fast=True)] | None = None
+    mirostat: Annotated[
+        Annotated[int, Field(ge=0, le=2), WHOLE] | None,
+        Field(description="Draw so that the surprise stays even, by version 1 or 2; 0 is off."),
+    ] = None
+    mirostat_tau: Annotated[
+        Annotated[float, Field(ge=0, le=100)] | None, Field(description="The surprise that mirostat aims at.")
+    ] = None
+    mirostat_eta: Annotated[
+        Annotated[float, Field(ge=0, le=10)] | None, Field(description="How fast mirostat follows it.")
+    ] = None
+    dry_multiplier: Annotated[
+        Annotated[float, Field(ge=0, le=100)] | None,
+        Field(description="Make what would continue a repetition less likely; 0 is off."),
+    ] = None
+    dry_base: Annotated[
+        Annotated[float, Field(ge=1, le=100)] | None,
+        Field(description="How much more for each token that the repetition is longer."),
+    ] = None
+    dry_allowed_length: Annotated[
+        Annotated[int, Field(ge=1, le=1000), WHOLE] | None,
+        Field(description="Repetitions up to this length cost nothing."),
+    ] = None
+    dry_penalty_last_n: Annotated[
+        Annotated[int, Field(ge=-1, le=1_000_000), WHOLE] | None,
+        Field(description="How many tokens back DRY looks; -1 is the whole context."),
+    ] = None
+    dry_sequence_breakers: Annotated[
+        Annotated[list[SequenceBreaker], Field(max_length=16, fail_fast=True)] | None,
+        Field(description="Texts that end a repetition."),
+    ] = None
+    xtc_probability: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | None,
+        Field(description="How often to leave out the likeliest of several good tokens; 0 is off."),
+    ] = None
+    xtc_threshold: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | None,
+        Field(description="The probability from which on a token counts as good for XTC."),
+    ] = None
+    top_n_sigma: Annotated[
+        Annotated[float, Field(ge=-1, le=100)] | None,
+        Field(description="Keep logits within so many standard deviations of the largest; 0 and below is off."),
+    ] = None
+    dynatemp_range: Annotated[
+        Annotated[float, Field(ge=0, le=2)] | None,
+        Field(description="Let the temperature differ by so much, by how sure the model is."),
+    ] = None
+    dynatemp_exponent: Annotated[
+        Annotated[float, Field(ge=0, le=100)] | None, Field(description="How the sureness becomes a temperature.")
+    ] = None
+    min_tokens: Annotated[
+        Annotated[int, Field(ge=0, le=INT64_MAX), WHOLE] | None,
+        Field(description="Before so many tokens, nothing ends the answer."),
+    ] = None
+    ignore_eos: Annotated[bool | None, Field(description="Go on where the model would end.")] = None
+    stop_token_ids: Annotated[
+        Annotated[list[TokenId], Field(max_length=64, fail_fast=True)] | None,
+        Field(description="Tokens that end the answer."),
+    ] = None
 
 
 def sampling_of(wire: SamplingOptions, limits: RequestLimits) -> Sampling:

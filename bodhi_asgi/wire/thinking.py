@@ -25,9 +25,17 @@ ON: Final = ("enable_thinking", "thinking")
 class ThinkingOptions(WireModel):
     """What a request says of thinking."""
 
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
-    thinking_budget_tokens: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
+    reasoning_effort: Annotated[
+        Literal["none", "minimal", "low", "medium", "high"] | None,
+        Field(description="How much the model thinks, where it can; none switches it off."),
+    ] = None
+    thinking_budget_tokens: Annotated[
+        Annotated[int, Field(ge=0, le=1_000_000), WHOLE] | None,
+        Field(description="Thoughts are closed after so many tokens."),
+    ] = None
+    chat_template_kwargs: Annotated[
+        dict[str, Any] | None, Field(description="What the template is told of thinking besides.")
+    ] = None
 
 
 def thinking_of(wire: ThinkingOptions) -> tuple[tuple[tuple[str, TemplateOption], ...], int | None]:

@@ -63,11 +63,24 @@ class AllowedChoice(WireModel):
 class ToolOptions(WireModel):
     """What a request says of tools."""
 
-    tools: Annotated[list[ToolShape], Field(fail_fast=True)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | AllowedChoice | None = None
-    parallel_tool_calls: bool | None = None
-    functions: Annotated[list[FunctionShape], Field(fail_fast=True)] | None = None
-    function_call: Literal["none", "auto"] | NamedFunction | None = None
+    tools: Annotated[
+        Annotated[list[ToolShape], Field(fail_fast=True)] | None,
+        Field(description="Functions that the model may call."),
+    ] = None
+    tool_choice: Annotated[
+        Literal["none", "auto", "required"] | NamedTool | AllowedChoice | None,
+        Field(description="Whether a tool may, must or must not be called, and which."),
+    ] = None
+    parallel_tool_calls: Annotated[
+        bool | None, Field(description="Whether one answer may have several calls; true unless said otherwise.")
+    ] = None
+    functions: Annotated[
+        Annotated[list[FunctionShape], Field(fail_fast=True)] | None,
+        Field(description="The older form of tools, for one call at a time."),
+    ] = None
+    function_call: Annotated[
+        Literal["none", "auto"] | NamedFunction | None, Field(description="The older form of tool_choice.")
+    ] = None
 
 
 def tools_of(wire: ToolOptions, limits: RequestLimits) -> tuple[tuple[ToolSpec, ...], ToolUse | None]:

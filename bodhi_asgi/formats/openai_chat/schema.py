@@ -92,18 +92,43 @@ class StreamOptions(WireModel):
 class ChatCompletionRequest(SamplingOptions, GuidedOptions, ToolOptions, ThinkingOptions):
     """What a client asks for. A parameter that is ``null`` counts as absent."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
-    messages: Annotated[list[RequestMessage], Field(min_length=1, fail_fast=True)]
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None = None
-    n: Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None = None
-    lora: AdapterUses | None = None
-    keep_alive: KeepAlive | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20), WHOLE] | None = None
-    user: Annotated[str, Field(max_length=512)] | None = None
+    model: Annotated[
+        Annotated[str, Field(min_length=1, max_length=256)], Field(description="The name of a model or an alias.")
+    ]
+    messages: Annotated[
+        Annotated[list[RequestMessage], Field(min_length=1, fail_fast=True)],
+        Field(description="The turns of the conversation, each with a role and content."),
+    ]
+    stream: Annotated[bool | None, Field(description="Send the answer piece by piece, as server-sent events.")] = None
+    stream_options: Annotated[
+        StreamOptions | None, Field(description="With stream: whether the last chunk has the usage.")
+    ] = None
+    max_tokens: Annotated[
+        Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None, Field(description="The most tokens of an answer.")
+    ] = None
+    max_completion_tokens: Annotated[
+        Annotated[int, Field(ge=1, le=INT64_MAX), WHOLE] | None, Field(description="Another name for max_tokens.")
+    ] = None
+    n: Annotated[
+        Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None,
+        Field(description="How many answers are wanted; a setting may allow more or fewer."),
+    ] = None
+    lora: Annotated[
+        AdapterUses | None,
+        Field(description="The adapters that apply, by the names that the settings of the model give them."),
+    ] = None
+    keep_alive: Annotated[
+        KeepAlive | None,
+        Field(
+            description="How long the model stays loaded afterwards: seconds, or a duration such as 5m; -1 is for good."
+        ),
+    ] = None
+    logprobs: Annotated[bool | None, Field(description="Whether the tokens come with their log probabilities.")] = None
+    top_logprobs: Annotated[
+        Annotated[int, Field(ge=0, le=20), WHOLE] | None,
+        Field(description="With logprobs: so many of the likeliest tokens at each place."),
+    ] = None
+    user: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="Taken and not used.")] = None
 
 
 Finish: TypeAlias = Literal["stop", "length", "tool_calls", "function_call"]

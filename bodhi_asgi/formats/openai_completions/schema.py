@@ -32,19 +32,44 @@ class CompletionRequest(SamplingOptions, GuidedOptions):
     Text is text: what reads like a control token in a prompt is not one, except in a prompt of token ids.
     """
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
-    prompt: Input
-    suffix: str | None = None
-    max_tokens: Annotated[int, Field(ge=0, le=INT64_MAX), WHOLE] | None = None
-    stream: bool | None = None
-    stream_options: CompletionStreamOptions | None = None
-    n: Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None = None
-    best_of: Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None = None
-    logprobs: Annotated[int, Field(ge=0, le=5), WHOLE] | None = None
-    echo: bool | None = None
-    lora: AdapterUses | None = None
-    keep_alive: KeepAlive | None = None
-    user: Annotated[str, Field(max_length=512)] | None = None
+    model: Annotated[
+        Annotated[str, Field(min_length=1, max_length=256)], Field(description="The name of a model or an alias.")
+    ]
+    prompt: Annotated[Input, Field(description="A text to go on with, several, or their tokens.")]
+    suffix: Annotated[
+        str | None, Field(description="The text behind a gap, which is filled, for models that have marks for it.")
+    ] = None
+    max_tokens: Annotated[
+        Annotated[int, Field(ge=0, le=INT64_MAX), WHOLE] | None, Field(description="The most tokens of an answer.")
+    ] = None
+    stream: Annotated[bool | None, Field(description="Send the answer piece by piece, as server-sent events.")] = None
+    stream_options: Annotated[
+        CompletionStreamOptions | None, Field(description="With stream: whether the last chunk has the usage.")
+    ] = None
+    n: Annotated[
+        Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None,
+        Field(description="How many answers are wanted; a setting may allow more or fewer."),
+    ] = None
+    best_of: Annotated[
+        Annotated[int, Field(ge=1, json_schema_extra={"maximum": 8}), WHOLE] | None,
+        Field(description="Write so many answers and give the likeliest of them."),
+    ] = None
+    logprobs: Annotated[
+        Annotated[int, Field(ge=0, le=5), WHOLE] | None,
+        Field(description="Log probabilities, with so many of the likeliest tokens at each place."),
+    ] = None
+    echo: Annotated[bool | None, Field(description="Begin each answer with its prompt.")] = None
+    lora: Annotated[
+        AdapterUses | None,
+        Field(description="The adapters that apply, by the names that the settings of the model give them."),
+    ] = None
+    keep_alive: Annotated[
+        KeepAlive | None,
+        Field(
+            description="How long the model stays loaded afterwards: seconds, or a duration such as 5m; -1 is for good."
+        ),
+    ] = None
+    user: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="Taken and not used.")] = None
 
 
 class CompletionLogprobs(BaseModel):

@@ -12,12 +12,24 @@ from bodhi_asgi.wire.keep_alive import KeepAlive
 class EmbeddingsRequest(WireModel):
     """What a client asks for: a text or several, or their tokens. A parameter that is ``null`` counts as absent."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
-    input: Input
-    encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
-    user: Annotated[str, Field(max_length=512)] | None = None
-    keep_alive: KeepAlive | None = None
+    model: Annotated[
+        Annotated[str, Field(min_length=1, max_length=256)], Field(description="The name of a model or an alias.")
+    ]
+    input: Annotated[Input, Field(description="A text, several, or their tokens.")]
+    encoding_format: Annotated[
+        Literal["float", "base64"] | None, Field(description="How vectors are written; float unless said otherwise.")
+    ] = None
+    dimensions: Annotated[
+        Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None,
+        Field(description="Keep so many numbers of each vector."),
+    ] = None
+    user: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="Taken and not used.")] = None
+    keep_alive: Annotated[
+        KeepAlive | None,
+        Field(
+            description="How long the model stays loaded afterwards: seconds, or a duration such as 5m; -1 is for good."
+        ),
+    ] = None
 
 
 class EmbeddingObject(BaseModel):

@@ -34,12 +34,24 @@ class RerankBody(WireModel):
     ``top_n`` keeps the best so many. ``return_documents`` repeats each document beside its score.
     """
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
-    query: Text
-    documents: Annotated[list[Document], Field(min_length=1, fail_fast=True)]
-    top_n: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
-    return_documents: bool | None = None
-    keep_alive: KeepAlive | None = None
+    model: Annotated[
+        Annotated[str, Field(min_length=1, max_length=256)], Field(description="The name of a model or an alias.")
+    ]
+    query: Annotated[Text, Field(description="What the documents are ranked by.")]
+    documents: Annotated[
+        Annotated[list[Document], Field(min_length=1, fail_fast=True)],
+        Field(description="The documents, as texts or objects with a text."),
+    ]
+    top_n: Annotated[
+        Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None, Field(description="Keep the best so many.")
+    ] = None
+    return_documents: Annotated[bool | None, Field(description="Repeat each document beside its score.")] = None
+    keep_alive: Annotated[
+        KeepAlive | None,
+        Field(
+            description="How long the model stays loaded afterwards: seconds, or a duration such as 5m; -1 is for good."
+        ),
+    ] = None
 
 
 class RankedDocument(BaseModel):

@@ -10,7 +10,9 @@ from pydantic import BaseModel, Field
 
 from bodhi_asgi.validation import WireModel
 
-ModelName: TypeAlias = Annotated[str, Field(min_length=1, max_length=256)]
+ModelName: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=256, description="The name of a model or an alias.")
+]
 TokenId: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
@@ -23,12 +25,25 @@ class TokenizeBody(WireModel):
     """
 
     model: ModelName
-    prompt: str | None = None
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1, fail_fast=True)] | None = None
-    tools: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
-    add_special_tokens: bool | None = None
-    parse_special: bool | None = None
-    return_token_strs: bool | None = None
+    prompt: Annotated[str | None, Field(description="A text.")] = None
+    messages: Annotated[
+        Annotated[list[dict[str, Any]], Field(min_length=1, fail_fast=True)] | None,
+        Field(description="A conversation, which the model's template renders first."),
+    ] = None
+    tools: Annotated[
+        Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None,
+        Field(description="Tools that the template shows."),
+    ] = None
+    add_special_tokens: Annotated[
+        bool | None,
+        Field(
+            description="Whether a prompt has what the model begins and ends texts with; true unless said otherwise."
+        ),
+    ] = None
+    parse_special: Annotated[
+        bool | None, Field(description="Whether names of control tokens in a prompt are the tokens themselves.")
+    ] = None
+    return_token_strs: Annotated[bool | None, Field(description="Give the text of each token too.")] = None
 
 
 class TokenList(BaseModel):
@@ -51,7 +66,7 @@ class DetokenizeBody(WireModel):
     """Tokens whose text is asked for."""
 
     model: ModelName
-    tokens: Annotated[list[TokenId], Field(fail_fast=True)]
+    tokens: Annotated[list[TokenId], Field(fail_fast=True, description="Tokens whose text is asked for.")]
 
 
 class PromptText(BaseModel):
