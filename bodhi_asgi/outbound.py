@@ -5,6 +5,7 @@ something else a moment later leads nowhere. Redirects are followed by whoever k
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
@@ -15,11 +16,14 @@ from typing import Any, Final, TypeAlias
 import httpcore2
 import httpx2
 
+from bodhi_asgi.types import Secret
+
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 Permits: TypeAlias = Callable[[str, IPAddress], bool]
 
 READ_BYTES: Final = 256 * 1024
 NAT64: Final = ip_network("64:ff9b::/96")
+NUMBERS: Final = re.compile(r"[0-9a-fA-FxX.]+")
 UNICAST_GLOBAL_IPV6: Final = ip_network("2000::/3")
 
 
@@ -52,6 +56,20 @@ def kind_of(address: IPAddress) -> Kind:
     return Kind.PRIVATE if address.is_private else Kind.OTHER
 
 
+def written(host: str) -> IPAddress | None:
+    """The address that ``host`` is, in any of the ways in which systems read numbers as one; None for a name."""
+    try:
+        return ip_address(host.strip("[]"))
+    except ValueError:
+        pass
+    if NUMBERS.fullmatch(host) is None:
+        return None
+    try:
+        return IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
 def _unwrapped(address: IPAddress) -> IPAddress:
     if isinstance(address, IPv4Address):
         return address
@@ -60,13 +78,16 @@ def _unwrapped(address: IPAddress) -> IPAddress:
     return address.ipv4_mapped or address.sixtofour or address
 
 
-def client(permits: Permits, *, timeout_s: float, user_agent: str) -> httpx2.AsyncClient:
+def client(permits: Permits, *, timeout_s: float, user_agent: str, proxy: Secret | None = None) -> httpx2.AsyncClient:
     """A client that connects only where ``permits`` says so of a host and an address, and follows no redirects.
 
     It takes nothing from the environment: no proxy, no credentials. A refused host raises :class:`AddressRefused`.
+    With a ``proxy`` there are connections to that alone, and it resolves the names: whoever asks looks at them before.
     """
-    transport = httpx2.AsyncHTTPTransport(trust_env=False, retries=0)
-    transport._pool._network_backend = GuardedBackend(permits)  # there is no public way to say this
+    address = None if proxy is None else proxy.reveal()
+    transport = httpx2.AsyncHTTPTransport(trust_env=False, retries=0, proxy=address)
+    guard = GuardedBackend(permits if address is None else _only(httpx2.URL(address).host))
+    transport._pool._network_backend = guard  # there is no public way to say this
     return httpx2.AsyncClient(
         transport=transport,
         timeout=timeout_s,
@@ -74,6 +95,11 @@ def client(permits: Permits, *, timeout_s: float, user_agent: str) -> httpx2.Asy
         trust_env=False,
         headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
     )
+
+
+def _only(relay: str) -> Permits:
+    """Connections to one host, which was configured."""
+    return lambda host, _: host == relay
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):

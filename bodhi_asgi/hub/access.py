@@ -19,6 +19,7 @@ class HubAccess:
 
     endpoint: str = ENDPOINT
     token: Secret | None = None
+    proxy: Secret | None = None
     is_offline: bool = False
     answer_timeout_s: float = 15
     stall_timeout_s: float = 30
@@ -31,6 +32,7 @@ class HubAccess:
         return cls(
             endpoint=hub.endpoint,
             token=hub.token,
+            proxy=hub.proxy,
             is_offline=hub.mode == "offline",
             answer_timeout_s=hub.answer_timeout_s,
             stall_timeout_s=hub.stall_timeout_s,
@@ -55,7 +57,8 @@ class HubAccess:
     @property
     def usable_token(self) -> Secret | None:
         """The token, unless it would cross a network in the clear."""
-        return self.token if self.is_encrypted or _is_here(self.host) else None
+        is_near = _is_here(self.host) and self.proxy is None
+        return self.token if self.is_encrypted or is_near else None
 
     def token_for(self, url: str) -> Secret | None:
         """The token, when ``url`` is at the endpoint's own scheme, host and port; nobody else gets to see it."""

@@ -1,35 +1,42 @@
-"""What the hub has: repositories by words, and the files of one. Asked through huggingface_hub, without its manners.
+"""What the hub has: repositories by words, and the files of one; asked through our own connections.
 
-That library reads credentials of its own, tells about the programs of this machine, asks the public hub even when a
-mirror is configured, and tries for half a minute. Ours sends what is configured, to where it is configured, in time.
+huggingface_hub asks through one client that everything in a process shares, the host's own code included. So what is
+asked here has the guard on addresses, the proxy, the token and the patience of the files themselves. Answers are
+believed in what they say plainly, and up to a size.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-import httpx2
+from pydantic import TypeAdapter, ValidationError
 
-from bodhi_asgi.errors import BodhiError, Invalid, MissingDependency
-from bodhi_asgi.hub.access import HubAccess
-from bodhi_asgi.hub.errors import HubAnswerInvalid, HubOffline, HubReferenceInvalid, HubUnreachable
+from bodhi_asgi.errors import Invalid
+from bodhi_asgi.hub.errors import HubAnswerInvalid, HubOffline, HubUnreachable
 from bodhi_asgi.hub.folder import COMMIT
-from bodhi_asgi.hub.questions import Questions
-from bodhi_asgi.hub.reference import check_filename, check_repo, check_revision
-from bodhi_asgi.hub.refusals import Passing, refusal
-from bodhi_asgi.hub.transport import USER_AGENT, HubTransport
-from bodhi_asgi.hub.types import MAIN, HubFile, RepoDetails, RepoFile, RepoSummary
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi, ModelInfo
+from bodhi_asgi.hub.listing import Detailed, Listed, files_of, summary_of
+from bodhi_asgi.hub.patience import Patience
+from bodhi_asgi.hub.reference import check_repo, check_revision
+from bodhi_asgi.hub.refusals import PASSING_STATUSES, Passing, refusal
+from bodhi_asgi.hub.transport import Answer, HubTransport
+from bodhi_asgi.hub.types import MAIN, HubFile, RepoDetails, RepoSummary
 
 T = TypeVar("T")
 
 MAX_WORDS: Final = 200
 MAX_FOUND: Final = 100
-MAX_FILES: Final = 10_000
-PROBE_AFTER_S: Final = 2.0
+MAX_PAGES: Final = 100
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""Of one answer: ten thousand files take a quarter of that."""
+MAX_RETRIES: Final = 2
+"""Somebody waits for the answer, who can ask again himself."""
 KIND: Final = "gguf"
+WANTED: Final = ("downloads", "likes", "gated", "private", "lastModified", "tags")
+
+PAGE: Final = TypeAdapter(list[Listed])
+REPO: Final = TypeAdapter(Detailed)
 
 
 class HubClient:
@@ -38,24 +45,19 @@ class HubClient:
     def __init__(self, transport: HubTransport) -> None:
         self._transport = transport
         self._access = transport.access
-        self._questions = Questions()
 
     async def search(self, words: str, *, limit: int = 20) -> tuple[RepoSummary, ...]:
         """Repositories with GGUF files whose names have ``words``, most downloaded first, 1 to 100 of them.
 
-        Raises Invalid, HubUnreachable, HubRateLimited, HubTokenRefused, HubAnswerInvalid, HubOffline and
-        MissingDependency.
+        Raises Invalid, HubUnreachable, HubRateLimited, HubTokenRefused, HubAnswerInvalid, HubOffline, ProxyRefused and
+        RedirectRefused.
         """
         if not 0 < len(words.strip()) <= MAX_WORDS or not words.isprintable():
             raise Invalid(f"'search' has {len(words)} characters: 1 to {MAX_WORDS} are accepted", param="search")
         if not 1 <= limit <= MAX_FOUND:
             raise Invalid(f"'limit' is {limit}: from 1 to {MAX_FOUND} is accepted", param="limit")
-
-        def ask(api: "HfApi") -> tuple[RepoSummary, ...]:
-            found = api.list_models(search=words.strip(), filter=KIND, sort="downloads", limit=limit)
-            return tuple(summary for model in found if (summary := _summary(model)) is not None)
-
-        return await self._ask(ask, "", None)
+        async with self._in_time():
+            return await self._found(words.strip(), limit)
 
     async def details(self, repo: str, revision: str = MAIN) -> RepoDetails:
         """A repository at a revision, with the sizes and checksums of its files; names that are tricks are left out.
@@ -65,100 +67,89 @@ class HubClient:
         """
         check_repo(repo)
         check_revision(revision)
+        url = f"{self._access.endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
+        async with self._in_time():
+            told, _ = await self._ask(url, REPO, HubFile(repo, "", revision))
+        summary = summary_of(told)
+        if summary is None or COMMIT.fullmatch(told.sha) is None:
+            raise HubAnswerInvalid(f"the hub does not say at which commit '{repo}' is; is it a hub?", repo=repo)
+        return RepoDetails(summary, told.sha, await asyncio.to_thread(files_of, told))
 
-        def ask(api: "HfApi") -> RepoDetails:
-            model = api.model_info(repo, revision=revision, files_metadata=True, timeout=self._access.answer_timeout_s)
-            summary = _summary(model)
-            if summary is None or COMMIT.fullmatch(model.sha or "") is None:
-                raise HubAnswerInvalid(f"the hub does not say at which commit '{repo}' is; is it a hub?", repo=repo)
-            return RepoDetails(summary, model.sha or "", _files(model))
+    async def _found(self, words: str, limit: int) -> tuple[RepoSummary, ...]:
+        query = [("search", words), ("filter", KIND), ("sort", "downloads"), ("limit", str(limit))]
+        query += [("expand", name) for name in WANTED]
+        found: list[RepoSummary] = []
+        for _ in range(MAX_PAGES):
+            told, headers = await self._ask(f"{self._access.endpoint}/api/models?{urlencode(query)}", PAGE, None)
+            found += [summary for each in told if (summary := summary_of(each)) is not None]
+            query = _next_page(headers)
+            if len(found) >= limit or not told or not query:
+                break
+        return tuple(found[:limit])
 
-        return await self._ask(ask, repo, HubFile(repo, "", revision))
+    async def _ask(self, url: str, shape: TypeAdapter[T], file: HubFile | None) -> tuple[T, Mapping[str, str]]:
+        patience = Patience(replace(self._access, retries=min(self._access.retries, MAX_RETRIES)))
+        while True:
+            try:
+                async with self._transport.asking("GET", url) as answer:
+                    _refuse(answer, file)
+                    body = await _body(answer)
+                    told = await asyncio.to_thread(shape.validate_json, body)
+                    return told, answer.response.headers
+            except Passing as passing:
+                await patience.wait(passing)
+            except ValidationError:
+                raise HubAnswerInvalid("the hub's answer cannot be understood; is it a hub?") from None
 
-    async def _ask(self, question: "Callable[[HfApi], T]", repo: str, file: HubFile | None) -> T:
+    def _in_time(self) -> "_InTime":
         if self._access.is_offline:
             raise HubOffline("the hub is not asked, because hub.mode is 'offline'")
-        answer = self._questions.ask(lambda: _asked(question, self._access, repo, file))
+        return _InTime(self._access.answer_timeout_s)
+
+
+class _InTime:
+    """All of a question within its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, *exc_info: object) -> None:
         try:
-            async with asyncio.timeout(self._access.answer_timeout_s):
-                await asyncio.wait({answer}, timeout=PROBE_AFTER_S)
-                if not answer.done():
-                    await self._probe()
-                return await answer
+            await self._timeout.__aexit__(*exc_info)  # type: ignore[arg-type]
         except TimeoutError:
-            raise HubUnreachable(f"the hub did not answer within {self._access.answer_timeout_s:g} s") from None
-        finally:
-            answer.cancel()
-
-    async def _probe(self) -> None:
-        """Learn at once that nobody is there, instead of with the last attempt of the library."""
-        try:
-            async with self._transport.asking("HEAD", self._access.endpoint, stops_when_told=True):
-                return
-        except Passing as passing:
-            raise passing.error from passing
+            raise HubUnreachable(f"the hub did not answer within {self._seconds:g} s") from None
 
 
-def _asked(question: "Callable[[HfApi], T]", access: HubAccess, repo: str, file: HubFile | None) -> T:
-    """The answer, or our own error. Blocking: runs in a thread."""
-    api = _api(access)
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
-    try:
-        return question(api)
-    except BodhiError:
-        raise
-    except HFValidationError:
-        raise HubReferenceInvalid(f"'{repo}' is no repository for the hub", param="repo") from None
-    except HfHubHTTPError as error:
-        raise refusal(error.response.status_code, error.response.headers, repo, file) from error
-    except OfflineModeIsEnabled:
-        raise HubOffline("the hub is not asked, because HF_HUB_OFFLINE is set in this process") from None
-    except httpx2.TransportError as error:
-        raise HubUnreachable("the hub cannot be reached") from error
-    except Exception as error:  # what the library makes of an answer that it does not understand
-        raise HubAnswerInvalid("the hub's answer cannot be understood; is it a hub?") from error
+def _refuse(answer: Answer, file: HubFile | None) -> None:
+    status = answer.response.status_code
+    if status == 200:
+        return
+    if file is None and status == 404:
+        raise HubAnswerInvalid("the hub cannot be searched; is it a hub?", status=status)
+    error = refusal(status, answer.response.headers, file.repo if file else "", file)
+    raise Passing(error) if status in PASSING_STATUSES else error
 
 
-def _api(access: HubAccess) -> "HfApi":
-    try:
-        from huggingface_hub import HfApi
-    except ImportError:
-        raise MissingDependency("listing the hub", "hub") from None
-
-    class QuietApi(HfApi):
-        """The library's client, with our headers in place of those it gathers."""
-
-        def _build_hf_headers(self, *_: Any, **__: Any) -> dict[str, str]:
-            own = access.usable_token
-            return {"user-agent": USER_AGENT, **({} if own is None else {"authorization": f"Bearer {own.reveal()}"})}
-
-    return QuietApi(endpoint=access.endpoint, token=False)
+async def _body(answer: Answer) -> bytes:
+    body = bytearray()
+    async for piece in answer.response.aiter_bytes():
+        body += piece
+        if len(body) > MAX_BYTES:
+            raise HubAnswerInvalid(f"the hub's answer has more than {MAX_BYTES:,} bytes")
+    return bytes(body)
 
 
-def _summary(model: "ModelInfo") -> RepoSummary | None:
-    try:
-        repo = check_repo(model.id)
-    except HubReferenceInvalid:
-        return None
-    return RepoSummary(
-        repo=repo,
-        downloads=model.downloads or 0,
-        likes=model.likes or 0,
-        is_gated=bool(model.gated),
-        is_private=bool(model.private),
-        modified_at=model.last_modified,
-        tags=tuple(model.tags or ()),
-    )
-
-
-def _files(model: "ModelInfo") -> tuple[RepoFile, ...]:
-    found = []
-    for sibling in (model.siblings or [])[:MAX_FILES]:
-        try:
-            check_filename(sibling.rfilename)
-        except HubReferenceInvalid:
-            continue
-        sha256 = None if sibling.lfs is None else sibling.lfs.sha256
-        found.append(RepoFile(sibling.rfilename, sibling.size or 0, sha256))
-    return tuple(sorted(found, key=lambda file: file.filename))
+def _next_page(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What to ask for next, of the same endpoint: where a mirror repeats the hub's own address, it is not followed."""
+    for link in headers.get("link", "").split(","):
+        address, _, kind = link.partition(";")
+        if 'rel="next"' in kind:
+            try:
+                return parse_qsl(urlsplit(address.strip(" <>")).query)
+            except ValueError:
+                return []
+    return []

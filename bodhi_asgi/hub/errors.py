@@ -69,6 +69,12 @@ class RedirectRefused(Unavailable):
     code = "hub_service_error-redirect_refused"
 
 
+class ProxyRefused(Unavailable):
+    """The proxy of the setting ``hub.proxy`` does not let us through."""
+
+    code = "hub_service_error-proxy_refused"
+
+
 class HubRateLimited(Busy):
     """The hub asks us to come back later; ``retry_after_s`` says when."""
 

@@ -13,12 +13,14 @@ import httpx2
 
 from bodhi_asgi import outbound
 from bodhi_asgi.hub.access import HubAccess
-from bodhi_asgi.hub.errors import HubOffline, HubUnreachable, RedirectRefused
+from bodhi_asgi.hub.errors import HubOffline, HubUnreachable, ProxyRefused, RedirectRefused
 from bodhi_asgi.hub.refusals import Passing
-from bodhi_asgi.outbound import AddressRefused, IPAddress, Kind, kind_of
+from bodhi_asgi.outbound import AddressRefused, IPAddress, Kind, kind_of, written
 
 MAX_HOPS: Final = 5
 USER_AGENT: Final = "bodhi_asgi"
+WANTS_A_USER: Final = 407
+PROXY_REFUSES: Final = frozenset({"401", "403", "407"})
 TELLING: Final = ("x-repo-commit", "x-linked-etag", "x-linked-size")
 
 
@@ -31,7 +33,17 @@ class Whereabouts:
 
     def permits(self, host: str, address: IPAddress) -> bool:
         """Whether a connection may go there; remembers of what kind the endpoint itself is."""
-        kind = kind_of(address)
+        return self._permits(host, kind_of(address))
+
+    def permits_unseen(self, host: str) -> bool:
+        """Whether a proxy may be asked for a host, whose name it is who resolves it: by what is written there."""
+        address = written(host)
+        if address is not None:
+            return self._permits(host, kind_of(address))
+        is_here = host.rstrip(".").rpartition(".")[2] == "localhost"
+        return self._permits(host, Kind.LOOPBACK if is_here else Kind.GLOBAL)
+
+    def _permits(self, host: str, kind: Kind) -> bool:
         if host == self._host:
             self._kinds.add(kind)
             return True
@@ -52,8 +64,12 @@ class HubTransport:
 
     def __init__(self, access: HubAccess) -> None:
         self.access = access
+        self._whereabouts = Whereabouts(access.host)
         self._client = outbound.client(
-            Whereabouts(access.host).permits, timeout_s=access.answer_timeout_s, user_agent=USER_AGENT
+            self._whereabouts.permits,
+            timeout_s=access.answer_timeout_s,
+            user_agent=USER_AGENT,
+            proxy=access.proxy,
         )
 
     async def aclose(self) -> None:
@@ -66,7 +82,8 @@ class HubTransport:
     ) -> AsyncIterator[Answer]:
         """The answer to a request, redirects followed; with ``stops_when_told`` not beyond what tells of the file.
 
-        Raises HubOffline, RedirectRefused, and Passing for what may go right the next time, while the body is read too.
+        Raises HubOffline, RedirectRefused, ProxyRefused, and Passing for what may go right the next time, while the
+        body is read too.
         """
         if self.access.is_offline:
             raise HubOffline("the hub is not asked, because hub.mode is 'offline'")
@@ -86,17 +103,28 @@ class HubTransport:
             raise RedirectRefused(
                 f"the hub sends us to '{error.host[:100]}', which is no public address; nothing was sent there"
             ) from None
+        except httpx2.ProxyError as error:
+            if str(error)[:3] in PROXY_REFUSES:
+                raise proxy_refused(int(str(error)[:3])) from None
+            raise Passing(HubUnreachable("the proxy in hub.proxy does not reach the hub")) from error
         except (httpx2.TransportError, httpx2.StreamError) as error:
             raise Passing(HubUnreachable(f"the hub cannot be reached: {_reason(error)}")) from error
         raise RedirectRefused(f"the hub redirects more than {MAX_HOPS} times")
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str]) -> httpx2.Response:
+        host = urlsplit(url).hostname or ""
+        if self.access.proxy is not None and not self._whereabouts.permits_unseen(host):
+            raise AddressRefused(host)
         token = self.access.token_for(url)
         bearing = {} if token is None else {"Authorization": f"Bearer {token.reveal()}"}
         waiting = self.access.stall_timeout_s if method == "GET" else self.access.answer_timeout_s
         timeout = httpx2.Timeout(self.access.answer_timeout_s, read=waiting)
         request = self._client.build_request(method, url, headers={**headers, **bearing}, timeout=timeout)
-        return await self._client.send(request, stream=True)
+        response = await self._client.send(request, stream=True)
+        if response.status_code == WANTS_A_USER and self.access.proxy is not None:
+            await response.aclose()
+            raise proxy_refused(response.status_code)
+        return response
 
     def _next(self, url: str, location: str) -> str:
         try:
@@ -110,6 +138,13 @@ class HubTransport:
         if self.access.is_encrypted and parts.scheme != "https":
             raise RedirectRefused(f"the hub redirects to '{parts.hostname[:100]}' without encryption")
         return there
+
+
+def proxy_refused(status: int) -> ProxyRefused:
+    """The proxy lets nobody through, or not with these credentials."""
+    if status == WANTS_A_USER:
+        return ProxyRefused("the proxy in hub.proxy wants a user and a password, as in http://user:password@host:port")
+    return ProxyRefused(f"the proxy in hub.proxy refuses connections to the hub with status {status}")
 
 
 def _reason(error: Exception) -> str:

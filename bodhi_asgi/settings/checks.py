@@ -218,6 +218,22 @@ def public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def proxy(value: object) -> object:
+    """The address of an HTTP proxy, which is a secret, because a password may stand in it."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    accepted = "http://proxy.example.org:3128 is accepted, with user:password@ before the host"
+    _refuse_placeholder(text)
+    parts = _split(text, accepted)
+    if parts.scheme not in WEB_PORTS or not parts.hostname or INVISIBLE.search(text) or "\\" in text:
+        raise ValueError(accepted)
+    user, at, _ = parts.netloc.rpartition("@")
+    if parts.path.strip("/") or "?" in text or "#" in text or (at and not user.partition(":")[0]):
+        raise ValueError(f"without path, query and fragment, {accepted}")
+    return Secret(text.rstrip("/"))
+
+
 def secret(value: object) -> object:
     """A credential, which is never shown: visible ASCII, as it stands in a header."""
     if not isinstance(value, str):

@@ -38,6 +38,14 @@ class HubSettings(Section):
             "only, and without encryption only to the loopback interface."
         ),
     ] = None
+    proxy: Annotated[
+        Secret | None,
+        BeforeValidator(checks.proxy),
+        Field(
+            description="A proxy for all requests to the hub: http://host:port, or http://user:password@host:port. "
+            "Proxies of the environment are not used."
+        ),
+    ] = None
     cache_dir: Annotated[
         Path,
         Field(

@@ -260,6 +260,7 @@ class Place:
             rest = [(name, value) for name, value in asked.multi_items() if name != "cursor"]
             query = urlencode([*rest, ("cursor", str(begin + limit))])
             answer.headers["link"] = f'<{request.base_url}api/models?{query}>; rel="next"'
+        answer.headers.update(fault.headers)
         return answer
 
     async def _info(self, request: Request, path: str, fault: Fault, seen: Seen) -> Response:

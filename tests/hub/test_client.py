@@ -1,8 +1,7 @@
-"""What the hub has is asked through huggingface_hub, in time, and nothing is told that nobody configured."""
+"""What the hub has is asked in time, of nobody else, and nothing is told that nobody configured."""
 
 import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from bodhi_asgi.hub.errors import (
     HubReferenceInvalid,
     HubTokenRefused,
     HubUnreachable,
+    RedirectRefused,
     RepositoryDisabled,
     RepositoryNotFound,
     RevisionNotFound,
 )
-from bodhi_asgi.hub.questions import MAX_OPEN
 from bodhi_asgi.hub.service import HubService
 from bodhi_asgi.hub.types import HubReference, RepoFile
 from bodhi_asgi.types import Secret
@@ -120,19 +119,50 @@ async def test_a_hub_that_is_dead_or_hangs_is_told_in_time(hub: Hub, service: Hu
     with pytest.raises(HubUnreachable):
         await gone.details("owner/model")
     await gone.aclose()
-    hub.fault("models", Fault(hang_after=0, times=20))
     hurried = with_access(service, answer_timeout_s=0.2)
-    for _ in range(MAX_OPEN):
-        with pytest.raises(HubUnreachable, match="did not answer within"):
-            await hurried.search("model")
-    with pytest.raises(HubUnreachable, match="earlier questions"):
+    hub.fault("models", Fault(hang_after=0, times=9))
+    with pytest.raises(HubUnreachable, match="did not answer within"):
         await hurried.search("model")
     await hurried.aclose()
-    waiting = [thread for thread in threading.enumerate() if thread.name == "bodhi-hub-question"]
-    assert waiting
-    assert all(thread.daemon for thread in waiting)
-    hub.mend()
-    await asyncio.to_thread(lambda: [thread.join(60) for thread in waiting])
+
+
+async def test_a_hub_that_stumbles_is_asked_again(hub: Hub, service: HubService) -> None:
+    hub.add("owner/model", {"model.gguf": b"x"})
+    hub.fault("models", Fault(status=503))
+    hub.fault("info", Fault(status=500), Fault(status=429, headers={"retry-after": "0"}))
+    assert len(await service.search("model")) == 1
+    assert (await service.details("owner/model")).summary.repo == "owner/model"
+    assert [len(hub.requests(route)) for route in ("models", "info")] == [2, 3]
+    hub.fault("models", Fault(status=502, times=9))
+    with pytest.raises(HubUnreachable, match="502"):
+        await service.search("model")
+    assert len(hub.requests("models")) == 5
+
+
+@pytest.mark.parametrize("where", ["http://169.254.169.254/latest", "http://10.0.0.1/api/models", "http://[fe80::1]/"])
+async def test_a_question_is_not_led_inwards(hub: Hub, service: HubService, where: str) -> None:
+    hub.add("owner/model", {"model.gguf": b"x"})
+    hub.fault("models", Fault(location=where))
+    hub.fault("info", Fault(location=where))
+    for asking in (service.search("model"), service.details("owner/model")):
+        with pytest.raises(RedirectRefused):
+            await asking
+
+
+async def test_the_next_page_is_the_same_endpoints_whatever_address_it_is_given(hub: Hub, service: HubService) -> None:
+    for number in range(3):
+        hub.add(f"owner/model-{number}", {"model.gguf": b"x"})
+    links = ['<http://169.254.169.254/api/models?cursor=2&search=model>; rel="next"', '<http://[/>; rel="next"', "x"]
+    for link, found in zip(links, (3, 2, 2), strict=True):
+        hub.fault("models", Fault(headers={"link": link}))
+        assert len(await service.search("model")) == found
+
+
+async def test_an_answer_without_an_end_is_left(hub: Hub, service: HubService, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add("owner/model", {f"{number}.gguf": b"x" for number in range(50)})
+    monkeypatch.setattr("bodhi_asgi.hub.client.MAX_BYTES", 2000)
+    with pytest.raises(HubAnswerInvalid, match="2,000 bytes"):
+        await service.details("owner/model")
 
 
 async def test_who_leaves_does_not_wait_for_the_hub(hub: Hub, service: HubService) -> None:
@@ -155,6 +185,9 @@ async def test_an_answer_that_is_none_is_told_as_one(hub: Hub, service: HubServi
     for _ in range(2):
         with pytest.raises(HubAnswerInvalid):
             await service.details("owner/model")
+    hub.fault("models", Fault(status=404))
+    with pytest.raises(HubAnswerInvalid, match="cannot be searched"):
+        await service.search("model")
 
 
 async def test_offline_nothing_is_asked(hub: Hub, service: HubService) -> None:
