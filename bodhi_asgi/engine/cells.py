@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bodhi_asgi.engine.images import seam
 from bodhi_asgi.engine.life import life_of
 from bodhi_asgi.engine.plan import Edit
 from bodhi_asgi.engine.prefix import NoPrefix, PrefixCache, RadixPrefix
@@ -164,7 +165,7 @@ class Cells:
     def leave(self, sequence: Sequence) -> None:
         """Take a sequence's slot; what it has computed stays as cache if it is worth it and not there already."""
         assert sequence.slot is not None
-        slot, computed = sequence.slot, sequence.computed
+        slot, computed = sequence.slot, seam(sequence.tokens, sequence.computed)
         key, tokens = self._key(sequence), sequence.tokens[:computed]
         self._take_out(sequence)
         # A sequence that can be shared as it stands only cannot be cut to what was computed of it either.
@@ -229,7 +230,9 @@ class Cells:
             there = min(common, most)
             leader = self._running.get(slot)
             has = leader.computed if leader is not None else self.table.cells_of(slot)
-            ready = min(has, there) if not self._whole else has if has <= there else 0
+            ready = seam(sequence.tokens, min(has, there))
+            if self._whole and ready != has:
+                ready = 0
             if ready > found.ready:
                 found.source, found.ready = slot, ready
             if slot in ahead and has < there > found.promised:

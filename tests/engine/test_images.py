@@ -25,12 +25,14 @@ from bodhi_asgi.engine.errors import (
     PromptInvalid,
     WorkCancelled,
 )
-from bodhi_asgi.engine.images import MOST_PLACES, Place, fitting, place_of, places, segments
+from bodhi_asgi.engine.images import MOST_PLACES, Place, fitting, place_of, places, seam, segments
 from bodhi_asgi.engine.loop import EngineLoop
+from bodhi_asgi.engine.plan import Row
 from bodhi_asgi.engine.runner import make_runner
 from bodhi_asgi.engine.runners import llama_images
 from bodhi_asgi.engine.runners.llama import LlamaRunner
 from bodhi_asgi.engine.runners.llama_images import LlamaImages, Part
+from bodhi_asgi.engine.runners.llama_positions import Positions, Solid, cuts
 from bodhi_asgi.engine.types import AdapterSpec, Chunk, Engine, ModelSpec, Work
 from bodhi_asgi.messages.conversation import IMAGE_MARK, ChatPrompt, Image, Message, Role
 from bodhi_asgi.messages.generation import AdapterChoice, GenerateRequest
@@ -57,11 +59,14 @@ def show(*images: Image, text: str = f"Repeat after me: {IMAGE_MARK}", **options
 # -- numbers for places
 
 
-@given(st.integers(0, 2**128 - 1), st.integers(0, 4095), st.integers(1, 50), st.booleans())
-def test_a_place_says_of_which_picture_and_part_it_is(number: int, part: int, count: int, is_whole: bool) -> None:
-    tokens = places(number, part, count, is_whole=is_whole)
+@given(st.integers(0, 2**128 - 1), st.integers(0, 4095), st.integers(1, 50), st.booleans(), st.booleans())
+def test_a_place_says_of_which_picture_and_part_it_is(
+    number: int, part: int, count: int, is_whole: bool, is_solid: bool
+) -> None:
+    tokens = places(number, part, count, is_whole=is_whole, is_solid=is_solid)
     assert all(token < 0 for token in tokens)
-    assert [place_of(token) for token in tokens] == [Place(number, part, index, is_whole) for index in range(count)]
+    wanted = [Place(number, part, index, is_whole, is_solid) for index in range(count)]
+    assert [place_of(token) for token in tokens] == wanted
     assert len(set(tokens)) == count
 
 
@@ -89,6 +94,49 @@ def test_a_whole_part_is_never_cut_and_everything_else_may_be(begin: int, size: 
 def test_a_row_is_cut_where_text_and_parts_of_pictures_meet() -> None:
     assert segments(MIXED) == [(0, 2), (2, 5), (5, 6), (6, 10), (10, 12), (12, 13)]
     assert segments([5]) == [(0, 1)]
+
+
+SOLID = places(3, 0, 5, is_whole=False, is_solid=True)
+
+
+def test_a_solid_part_is_parted_from_what_is_around_it_and_not_in_itself() -> None:
+    tokens = [10, *SOLID, *SOLID, 11, *CUT]
+    assert [seam(tokens, at) for at in range(len(tokens) + 1)] == [0, 1, 1, 1, 1, 1, 6, 6, 6, 6, 6, 11, 12, 13, 14, 15]
+
+
+def test_the_same_picture_twice_in_a_row_is_two() -> None:
+    assert segments([*CUT, *CUT]) == [(0, 3), (3, 6)]
+    assert fitting([*WHOLE, *WHOLE, 1], 0, 6) == 4
+    assert fitting([*WHOLE, *WHOLE, 1], 0, 2) == 4
+
+
+def test_positions_are_counted_by_what_images_take() -> None:
+    positions = Positions()
+    assert [positions.of(1, index) for index in range(3)] == [0, 1, 2]
+    positions.add(1, Solid(2, 8, 3))
+    positions.add(1, Solid(2, 8, 3))
+    positions.add(1, Solid(10, 14, 2))
+    assert [positions.of(1, index) for index in range(16)] == [0, 1, 2, 2, 2, 2, 2, 2, 5, 6, 7, 7, 7, 7, 9, 10]
+    positions.copy(1, 2, 9)
+    assert [positions.of(2, index) for index in (8, 9, 10, 14)] == [5, 6, 7, 11]
+    text = Row(1, 0, 14, (5,), wants_token=True)
+    assert [row.position for row in positions.placed([text, replace(text, slot=3)])] == [9, 14]
+    positions.clear(1, 10)
+    assert positions.of(1, 14) == 11
+    positions.clear(1, 0)
+    positions.clear(2, 2)
+    assert positions.placed([text]) == [text]
+    with pytest.raises(AssertionError):
+        positions.add(1, Solid(2, 8, 3))
+        positions.clear(1, 4)
+
+
+def test_a_row_that_begins_within_a_solid_part_is_known() -> None:
+    row = Row(0, 0, 3, tuple(SOLID), wants_token=False)
+    assert not cuts(row)
+    assert cuts(replace(row, tokens=tuple(SOLID[1:])))
+    assert not cuts(replace(row, tokens=(1, *SOLID[1:])))
+    assert not cuts(replace(row, tokens=tuple(CUT[1:])))
 
 
 # -- in llama.cpp
@@ -147,6 +195,14 @@ async def test_several_images_stand_where_the_text_has_them(engine: Engine) -> N
     text = f"Repeat after me: {IMAGE_MARK}, {IMAGE_MARK}"
     assert await text_of(engine, show(seen("red ball"), seen("blue box"), text=text)) == "red ball, blue box"
     assert await text_of(engine, show(seen("blue box"), seen("red ball"), text=text)) == "blue box, red ball"
+
+
+async def test_the_same_image_twice_in_a_row_is_seen_twice(engine: Engine) -> None:
+    text = f"Repeat after me: {IMAGE_MARK}{IMAGE_MARK}"
+    twice = await text_of(engine, show(seen("red ball"), seen("red ball"), text=text, max_tokens=20))
+    assert twice.startswith("red ball")
+    assert await text_of(engine, show(seen("red ball"))) == "red ball"
+    await becomes_idle(engine)
 
 
 async def test_a_file_that_only_begins_like_a_picture_is_refused_and_the_engine_goes_on(engine: Engine) -> None:
@@ -235,6 +291,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "of an unknown kind": ({"clip__projector_type": "crystal-ball"}, "unknown projector type"),
     "without patches": ({"clip__vision__patch_size": 0}, "from 1 to 1024"),
     "with patches larger than its image": ({"clip__vision__patch_size": 64}, "larger than its image"),
+    "that looks at what stands before": ({"clip__projector_type": "hunyuanvl"}, "depends on what stands before"),
+    "that merges otherwise": (
+        {"clip__projector_type": "qwen2vl_merger", "clip__vision__spatial_merge_size": 1},
+        "spatial_merge_size' must be 2",
+    ),
+    "with windows of nothing": (
+        {"clip__projector_type": "qwen2.5vl_merger", "clip__vision__n_wa_pattern": 2, "clip__vision__window_size": 16},
+        "windows are smaller",
+    ),
     "with heads that do not divide": ({"clip__vision__attention__head_count": 7}, "does not divide"),
 }
 

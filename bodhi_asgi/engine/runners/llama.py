@@ -163,7 +163,7 @@ class LlamaRunner:
         if self._lead is not None and any(map(has_image, rows)):
             code, rows = self._lead.compute(rows, lambda: self._brake.is_pulled)
         if code == DECODED and rows:
-            outputs = self._batch.fill(rows)
+            outputs = self._batch.fill(self._memory.positions.placed(rows))
             code = llama_cpp.llama_decode(self._context, self._batch.native)
         # After the step and not before it: an interrupt that comes a moment early is meant for the step that follows.
         self._brake.release()
@@ -282,10 +282,12 @@ class LlamaRunner:
         pooled = self._pooled = PooledContext(
             self._model, metadata, self._spec, has_cells=has_cells, new_context=self._new_context
         )
-        if self._images is not None:
+        if self._images is not None and self._memory is not None:
             from bodhi_asgi.engine.runners.llama_lead import ImageLead
 
-            self._lead = ImageLead(self._context, self._images, self._batch, places=self._spec.n_batch)
+            self._lead = ImageLead(
+                self._context, self._images, self._batch, self._memory.positions, places=self._spec.n_batch
+            )
         if self._spec.speculation.kind != "none" and pooled.speaks:
             self._load_drafter(n_ctx)
         if not pooled.speaks:

@@ -77,11 +77,14 @@ class Batch:
 
 
 class EmbeddingBatch:
-    """The arrays of a ``llama_batch`` that holds embeddings of one sequence, owned by us."""
+    """The arrays of a ``llama_batch`` that holds embeddings of one sequence, owned by us.
 
-    def __init__(self, size: int, width: int) -> None:
+    A position has as many numbers as the model's places have ``dimensions``.
+    """
+
+    def __init__(self, size: int, width: int, dimensions: int) -> None:
         self._embeddings = np.zeros((size, width), np.float32)
-        self._position = np.zeros(size, np.int32)
+        self._position = np.zeros(size * dimensions, np.int32)
         self._sequences = np.ones(size, np.int32)
         self._slot = np.zeros(1, np.int32)
         self._logits = np.zeros(size, np.int8)
@@ -95,11 +98,14 @@ class EmbeddingBatch:
         self.native.seq_id = ctypes.cast(self._slots, ctypes.POINTER(pointer))
         self.native.logits = self._logits.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
 
-    def fill(self, slot: int, position: int, embeddings: NDArray[np.float32]) -> None:
-        """Lay out the embeddings at ``position…`` of ``slot``; none of them is followed by a token."""
+    def fill(self, slot: int, layout: NDArray[np.int32], embeddings: NDArray[np.float32]) -> None:
+        """Lay out the embeddings of ``slot``; none of them is followed by a token.
+
+        ``layout`` has a row for each dimension, which has a position for each of them.
+        """
         count = len(embeddings)
-        assert count <= len(self._position), "more places than the batch holds"
+        assert count <= len(self._embeddings), "more places than the batch holds"
         self._embeddings[:count] = embeddings
-        self._position[:count] = range(position, position + count)
+        self._position[: layout.size] = layout.ravel()
         self._slot[0] = slot
         self.native.n_tokens = count

@@ -20,7 +20,7 @@ from llama_cpp import mtmd_cpp
 from numpy.typing import NDArray
 
 from bodhi_asgi.engine.errors import ImageUnreadable, ModelLoadFailed, WorkCancelled
-from bodhi_asgi.engine.images import MOST_PARTS, MOST_PLACES, place_of, places
+from bodhi_asgi.engine.images import MOST_PARTS, MOST_PLACES, Place, place_of, places
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
 from bodhi_asgi.engine.types import ModelSpec
 from bodhi_asgi.gguf.projectors import check_projector
@@ -37,18 +37,24 @@ PLACE_BYTES: Final = 16
 NODES_AT_ONCE: Final = 8
 """Of the encoder's graph between two looks at whether the step is given up."""
 
+MROPE_DIMENSIONS: Final = 4
+"""Of a position in llama.cpp: along the sequence, down, across, and one that is not used."""
+
 NO_FOLDER: Final = b"/nonexistent"
 """Where libmtmd, which tries everything that it cannot read as a video, looks for programs that unpack those."""
 
 
 @dataclass(eq=False, slots=True)
 class Part:
-    """A piece of a picture: tokens of text around it, or places with their embeddings once they are computed."""
+    """A piece of a picture: tokens of text around it, or places with their embeddings once they are computed.
+
+    ``positions`` is how many it takes of its sequence.
+    """
 
     tokens: list[int]
     chunk: Any = None
     embeddings: NDArray[np.float32] | None = None
-    is_whole: bool = False
+    positions: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -80,6 +86,8 @@ class LlamaImages:
         self._context: Any = None
         self.width = 0
         """Numbers of one embedding, once loaded."""
+        self.dimensions = 1
+        """Numbers of one position, once loaded: more than one where images have a width and a height."""
         self._most_whole = 0
         self._pictures: dict[int, Picture] = {}
         self._nodes = 0
@@ -116,7 +124,7 @@ class LlamaImages:
         if not mtmd_cpp.mtmd_support_vision(self._context):
             raise self._refused("it reads no images")
         if mtmd_cpp.mtmd_decode_use_mrope(self._context):
-            raise self._refused("its images have positions in two dimensions (M-RoPE), which are not supported yet")
+            self.dimensions = MROPE_DIMENSIONS
         self.width = llama_cpp.llama_model_n_embd_inp(model)
         self._most_whole = min(self._spec.n_batch, self._spec.tuning.n_ubatch or self._spec.n_batch)
 
@@ -162,6 +170,24 @@ class LlamaImages:
         if part.embeddings is None:
             part.embeddings = self._encoded(part)
         return part.embeddings[first.place : first.place + len(tokens)]
+
+    def extent(self, place: Place) -> tuple[int, int]:
+        """How many places the part has in which ``place`` is, and how many positions it takes."""
+        part = self._pictures[place.picture].parts[place.part]
+        return len(part.tokens), part.positions
+
+    def layout(self, tokens: Sequence[int], position: int) -> NDArray[np.int32]:
+        """The positions for places of one part that begins at ``position``: a row for each dimension."""
+        first = place_of(tokens[0])
+        which = slice(first.place, first.place + len(tokens))
+        part = self._pictures[first.picture].parts[first.part]
+        if not first.is_solid:
+            return np.arange(position, position + len(part.tokens), dtype=np.int32)[np.newaxis, which]
+        laid = (mtmd_cpp.mtmd_decoder_pos * len(part.tokens))()
+        image = mtmd_cpp.mtmd_input_chunk_get_tokens_image(part.chunk)
+        mtmd_cpp.mtmd_helper_image_get_decoder_pos(image, position, laid)
+        found = np.frombuffer(laid, dtype=[(name, np.uint32) for name in ("t", "x", "y", "z")])[which]
+        return np.array([found[name] for name in ("t", "y", "x", "z")], np.int32)
 
     def free(self) -> None:
         """Release everything; before the model. Idempotent."""
@@ -251,8 +277,9 @@ class LlamaImages:
                 f"{self._most_whole}; the operator can raise n_batch",
                 param="messages",
             )
-        tokens = places(number, index, count, is_whole=is_whole)
-        return Part(tokens, mtmd_cpp.mtmd_input_chunk_copy(chunk), is_whole=is_whole)
+        tokens = places(number, index, count, is_whole=is_whole, is_solid=self.dimensions > 1)
+        positions = mtmd_cpp.mtmd_input_chunk_get_n_pos(chunk)
+        return Part(tokens, mtmd_cpp.mtmd_input_chunk_copy(chunk), positions=positions)
 
     def _tidy(self, but: int | None = None) -> None:
         """Forget the oldest that nobody needs, beyond what may be kept."""

@@ -15,6 +15,7 @@ from bodhi_asgi.engine.images import has_image, place_of, segments
 from bodhi_asgi.engine.plan import Row
 from bodhi_asgi.engine.runners.llama_batch import Batch, EmbeddingBatch
 from bodhi_asgi.engine.runners.llama_images import Interrupted, LlamaImages
+from bodhi_asgi.engine.runners.llama_positions import Positions, Solid
 
 DECODED: Final = 0
 ABORTED: Final = 2
@@ -23,11 +24,12 @@ ABORTED: Final = 2
 class ImageLead:
     """Computes what of a step stands before its last text."""
 
-    def __init__(self, context: Any, images: LlamaImages, batch: Batch, *, places: int) -> None:
+    def __init__(self, context: Any, images: LlamaImages, batch: Batch, positions: Positions, *, places: int) -> None:
         self._context = context
         self._images = images
         self._batch = batch
-        self._embeddings = EmbeddingBatch(places, images.width)
+        self._positions = positions
+        self._embeddings = EmbeddingBatch(places, images.width, images.dimensions)
 
     def compute(self, rows: Sequence[Row], is_interrupted: Callable[[], bool]) -> tuple[int, tuple[Row, ...]]:
         """llama.cpp's code, and what is left to do for each row once it is 0."""
@@ -51,15 +53,23 @@ class ImageLead:
         return DECODED, tuple(left)
 
     def _piece(self, row: Row, start: int, end: int) -> int:
-        tokens, position = row.tokens[start:end], row.position + start
+        tokens, index = row.tokens[start:end], row.position + start
         if tokens[0] >= 0:
-            self._batch.fill((Row(row.slot, row.sampler, position, tokens, wants_token=False),))
+            piece = Row(row.slot, row.sampler, index, tokens, wants_token=False)
+            self._batch.fill(self._positions.placed((piece,)))
             return int(llama_cpp.llama_decode(self._context, self._batch.native))
+        first = place_of(tokens[0])
+        begin = index - first.place
+        if first.is_solid:
+            size, positions = self._images.extent(first)
+            self._positions.add(row.slot, Solid(begin, begin + size, positions))
         try:
-            self._embeddings.fill(row.slot, position, self._images.embeddings(tokens))
+            embeddings = self._images.embeddings(tokens)
         except Interrupted:
             return ABORTED
-        is_whole = place_of(tokens[0]).is_whole
+        layout = self._images.layout(tokens, self._positions.of(row.slot, begin))
+        self._embeddings.fill(row.slot, layout, embeddings)
+        is_whole = first.is_whole
         if is_whole:
             llama_cpp.llama_set_causal_attn(self._context, False)
         try:

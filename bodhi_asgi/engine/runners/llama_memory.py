@@ -11,6 +11,7 @@ from typing import Any
 import llama_cpp
 
 from bodhi_asgi.engine.plan import Clear, Copy, Edit, Row
+from bodhi_asgi.engine.runners.llama_positions import Positions, cuts
 from bodhi_asgi.engine.types import Reuse
 
 
@@ -34,16 +35,18 @@ class LlamaMemory:
         in_one_go = llama_cpp.llama_n_ubatch(context) >= llama_cpp.llama_n_batch(context)
         self.can_go_back = not has_state and (self._reuse == "beginnings" or in_one_go)
         """Whether a step that is given up leaves its sequences as they were. A window moves on with each part of it."""
+        self.positions = Positions()
 
     def edit(self, edit: Edit) -> None:
         """Carry out an edit."""
         match edit:
             case Clear(slot, begin):
-                llama_cpp.llama_memory_seq_rm(self._memory, slot, begin, -1)
+                self._remove(slot, begin)
             case Copy(source, target, cells):
                 # Whole, where it has to be: a state or a window is copied as it stands, and a part of it is an abort.
-                begin, end = (-1, -1) if self._reuse == "whole" else (0, cells)
+                begin, end = (-1, -1) if self._reuse == "whole" else (0, self.positions.of(source, cells))
                 llama_cpp.llama_memory_seq_cp(self._memory, source, target, begin, end)
+                self.positions.copy(source, target, cells)
 
     def take_back(self, rows: Iterable[Row], *, was_begun: bool, in_parts: bool) -> frozenset[int]:
         """Take rows that were not computed back to where they were; the slots that have lost their cells by it.
@@ -53,8 +56,15 @@ class LlamaMemory:
         is_lost = (was_begun and not self.can_go_back) or (in_parts and self._reuse == "whole")
         lost = set()
         for row in rows:
-            is_back = llama_cpp.llama_memory_seq_rm(self._memory, row.slot, row.position, -1)
-            if is_lost or not is_back:
-                llama_cpp.llama_memory_seq_rm(self._memory, row.slot, -1, -1)
+            if cuts(row) or not self._remove(row.slot, row.position) or is_lost:
+                self._remove(row.slot, 0)
                 lost.add(row.slot)
         return frozenset(lost)
+
+    def _remove(self, slot: int, begin: int) -> bool:
+        """Take the cells of a slot from a token on. Whether they could be."""
+        position = self.positions.of(slot, begin)
+        is_done = llama_cpp.llama_memory_seq_rm(self._memory, slot, position if begin else -1, -1)
+        if is_done:
+            self.positions.clear(slot, begin)
+        return bool(is_done)
