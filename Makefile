@@ -3,10 +3,11 @@ PYTHON ?= python3
 PORT ?= 1135
 ARGS ?=
 JOBS ?= 2
+NAME ?= starlette_notes
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check bench format reference
+.PHONY: demo sample test check bench format reference
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml uv.lock .ci/prepare.py
@@ -14,6 +15,10 @@ $(READY): pyproject.toml uv.lock .ci/prepare.py
 
 demo: $(READY)
 	@$(BIN)/bodhi demo --port $(PORT) $(if $(CHECK),--check)
+
+sample: $(READY)
+	@# A project's package is what its name says after the host: starlette_notes runs notes.
+	@cd sample_projects/$(NAME) && $(CURDIR)/$(BIN)/python -m $(lastword $(subst _, ,$(NAME))) $(ARGS)
 
 test: $(READY)
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/faults --cov --cov-report= --cov-fail-under=0

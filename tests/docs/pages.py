@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("sample_projects/**/*.md")])
 BLOCK = re.compile(r"(?:<!-- run: (?P<how>[\w ]+) -->\n)?```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
 
 

@@ -1,0 +1,97 @@
+"""Takes the pictures of the sample projects anew: python docs/take_screenshots.py [project …]
+
+Each project is started as its README says, in a fresh folder, and looked at in Chromium (``apt-get install chromium``).
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+import tempfile
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import Browser, Page, async_playwright
+
+ROOT = Path(__file__).parent.parent
+TARGET = ROOT / "docs" / "screenshots"
+WIDE = {"width": 1200, "height": 760}
+NARROW = {"width": 390, "height": 780}
+
+sys.path.insert(0, str(ROOT))
+from tests.engine.reading_models import meaning_model, write  # noqa: E402
+
+
+@asynccontextmanager
+async def started(project: str, module: str, folder: Path, **variables: str) -> AsyncIterator[str]:
+    """``python -m module`` in the project; yields its address."""
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *module.split(), "--port", "0"),
+        cwd=ROOT / "sample_projects" / project,
+        env={**os.environ, "BODHI_DATA_DIR": str(folder / "bodhi"), **variables},
+        stderr=PIPE,
+    )
+    assert server.stderr is not None
+    try:
+        async for line in server.stderr:
+            if found := re.search(rb"(http://[\d.:]+)", line):
+                yield found[1].decode()
+                break
+    finally:
+        server.terminate()
+        await server.communicate()
+
+
+async def taken(
+    browser: Browser, name: str, size: dict[str, int], scheme: str, look: Callable[[Page], Awaitable[None]]
+) -> None:
+    page = await browser.new_page(viewport=size, color_scheme=scheme)
+    await look(page)
+    await page.mouse.move(0, 0)
+    await page.screenshot(path=TARGET / f"{name}.png")
+    await page.close()
+    print(TARGET / f"{name}.png", (TARGET / f"{name}.png").stat().st_size)
+
+
+async def starlette_notes(browser: Browser, folder: Path) -> None:
+    model = write(meaning_model(), folder / "meaning.gguf")
+    variables = {
+        "NOTES_DATABASE": str(folder / "notes.db"),
+        "NOTES_EMBEDDING_MODEL": "meaning",
+        "BODHI_MODELS": f"meaning={model}",
+    }
+    async with started("starlette_notes", "notes", folder, **variables) as address:
+
+        async def summarised(page: Page) -> None:
+            await page.goto(address)
+            await page.get_by_role("link", name="What is bodhi_asgi?").click()
+            await page.get_by_role("button", name="Summarise").click()
+            await page.get_by_role("button", name="Summarise again").wait_for()
+            await page.reload()
+
+        async def found(page: Page) -> None:
+            await page.goto(f"{address}/?q=dough+yeast+flour+and+a+loaf")
+            await page.get_by_role("link", name="Bread for Saturday").click()
+
+        await taken(browser, "starlette_notes", WIDE, "light", summarised)
+        await taken(browser, "starlette_notes_dark", WIDE, "dark", found)
+        await taken(browser, "starlette_notes_narrow", NARROW, "light", found)
+
+
+PROJECTS = {"starlette_notes": starlette_notes}
+
+
+async def main() -> None:
+    async with async_playwright() as playwright:
+        path = shutil.which("chromium")
+        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        for name in sys.argv[1:] or PROJECTS:
+            with tempfile.TemporaryDirectory() as folder:
+                await PROJECTS[name](browser, Path(folder))
+        await browser.close()
+
+
+asyncio.run(main())

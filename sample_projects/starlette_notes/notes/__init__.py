@@ -1,0 +1,1 @@
+"""Notes that a language model can summarise, and that are found by what they mean."""
