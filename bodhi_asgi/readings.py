@@ -3,8 +3,8 @@
 Chat is not among them, because its doors differ: one yields chunks, the other frames.
 """
 
-import asyncio
 from functools import partial
+from typing import Final
 
 from bodhi_asgi.caller import Caller
 from bodhi_asgi.formats.openai_chat.decode import decode as decode_chat
@@ -22,27 +22,33 @@ from bodhi_asgi.messages.reading import TokenizeRequest
 from bodhi_asgi.services import Services
 from bodhi_asgi.types import JSONObject
 
+OBJECT_BYTES: Final = 64
+TOKEN_BYTES: Final = 8
+"""About what a small object, and a token's number, take in an answer."""
+
 
 async def embeddings(services: Services, caller: Caller, body: JSONObject | EmbeddingsRequest) -> EmbeddingList:
     """Vectors of texts."""
     call = await services.desk.decode(lambda given: decode_embeddings(given, services.limits), body)
     found = await services.reading.embed(caller, call.request)
-    # They may be millions of numbers.
-    return await asyncio.to_thread(
-        encode_embeddings, found, model=call.request.model, encoding_format=call.encoding_format
+    return await services.desk.encode(
+        partial(encode_embeddings, found, model=call.request.model, encoding_format=call.encoding_format),
+        size=sum(map(len, found.vectors)),
     )
 
 
 async def ranked(services: Services, caller: Caller, body: JSONObject | RerankBody) -> RankedList:
     """Documents in the order of their worth to a query."""
     call = await services.desk.decode(lambda given: decode_rerank(given, services.limits), body)
-    return encode_rerank(await services.reading.rerank(caller, call.request), call)
+    found = await services.reading.rerank(caller, call.request)
+    return await services.desk.encode(partial(encode_rerank, found, call), size=OBJECT_BYTES * len(found.scores))
 
 
 async def tokens(services: Services, caller: Caller, body: JSONObject | TokenizeBody) -> TokenList:
     """The tokens of a prompt."""
     request = await services.desk.decode(partial(decode_tokenize, conversation=_conversations(services)), body)
-    return encode_tokens(await services.reading.tokenize(caller, request), request)
+    found = await services.reading.tokenize(caller, request)
+    return await services.desk.encode(partial(encode_tokens, found, request), size=TOKEN_BYTES * len(found.ids))
 
 
 async def token_count(services: Services, caller: Caller, body: JSONObject | TokenizeBody) -> TokenCount:

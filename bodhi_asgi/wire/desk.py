@@ -1,4 +1,5 @@
-"""Where bodies are read: a short one at once, a long one in a thread beside the event loop, one after the other.
+"""Where bodies are read and whole answers made: a short one at once, a long one in a thread beside the event loop, one
+after the other.
 
 Reading holds the interpreter for as long as one call into a parser takes, in whatever thread that is. So how many
 values a body may have is bounded, also where a direct call brings it as Python's own objects; and only one body is read
@@ -27,7 +28,10 @@ SHORT_CHARS: Final = 64 * 1024
 
 
 class Desk:
-    """Reads the bodies of one server. Its thread, ``bodhi-bodies``, starts with the first long one."""
+    """Reads the bodies of one server, and makes its whole answers.
+
+    Its thread, ``bodhi-bodies``, starts with the first long one.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bodhi-bodies")
@@ -43,6 +47,10 @@ class Desk:
         if _is_short(body):
             return decode(body)
         return await self._beside(partial(_decoded, decode, body))
+
+    async def encode(self, make: Callable[[], T], *, size: int) -> T:
+        """What ``make`` makes of an answer of about ``size`` bytes. Raises what it raises."""
+        return make() if size <= SHORT_BYTES else await self._beside(make)
 
     async def close(self) -> None:
         """Give up what waits, and wait for what is being read."""

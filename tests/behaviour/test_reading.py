@@ -4,11 +4,15 @@ import array
 import asyncio
 import base64
 import math
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from bodhi_asgi import readings
 from bodhi_asgi.engine.runners.echo import WIDTH
+from bodhi_asgi.http.routes import reading as routes
 from bodhi_asgi.strict_json import MAX_VALUES
 from tests.behaviour.doors import Door
 
@@ -236,3 +240,40 @@ async def test_the_loop_goes_on_while_a_long_body_is_read(door: Door, token: str
 
     assert answer.error["code"] == "context_length_exceeded"
     assert turns > before + 1
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+async def test_what_is_long_is_put_into_an_answer_beside_the_loop(
+    door: Door, token: str, monkeypatch: pytest.MonkeyPatch, is_long: bool
+) -> None:
+    """Each step from what the engine found to the bytes that leave tells in which thread it was done."""
+    threads: dict[str, str] = {}
+    for module, name in (
+        (readings, "encode_embeddings"),
+        (readings, "encode_rerank"),
+        (readings, "encode_tokens"),
+        (routes, "to_json"),
+        (routes, "written"),
+    ):
+        monkeypatch.setattr(module, name, _noting(threads, name, getattr(module, name)))
+    texts = [CATS] * (500 if is_long else 2)
+    asked = {
+        "embeddings": embed(texts),
+        "rerank": rank(CATS, texts[:2] if not is_long else texts * 2, return_documents=True),
+    }
+    for name, body in asked.items():
+        answer = await door.ask(name, body, token)
+        assert answer.status == 200, answer.body
+        assert len(answer.body["data" if name == "embeddings" else "results"]) == len(
+            body.get("input", body.get("documents"))
+        )
+    assert {"encode_embeddings", "encode_rerank"} <= threads.keys()
+    assert all(thread.startswith("bodhi-bodies") == is_long for thread in threads.values()), threads
+
+
+def _noting(threads: dict[str, str], name: str, make: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*args: Any, **options: Any) -> Any:
+        threads[name] = threading.current_thread().name
+        return make(*args, **options)
+
+    return noted

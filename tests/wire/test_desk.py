@@ -70,6 +70,13 @@ async def test_a_long_body_is_decoded_beside_the_loop(desk: Desk, body: Any, is_
     assert (name == threading.current_thread().name) != is_long
 
 
+async def test_a_long_answer_is_made_beside_the_loop(desk: Desk) -> None:
+    for size, is_long in ((SHORT_BYTES, False), (SHORT_BYTES + 1, True)):
+        name = await desk.encode(lambda: thread_of(None), size=size)
+        assert name.startswith("bodhi-bodies") == is_long
+        assert (name == threading.current_thread().name) != is_long
+
+
 async def test_bytes_are_read_into_an_object_whatever_their_number(desk: Desk) -> None:
     assert await desk.load(b'{"a":1}') == {"a": 1}
     long = b"x" * SHORT_BYTES

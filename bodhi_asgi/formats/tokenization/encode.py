@@ -5,9 +5,11 @@ from bodhi_asgi.messages.reading import TokenizeRequest, Tokens
 
 
 def encode_tokens(found: Tokens, request: TokenizeRequest) -> TokenList:
-    """All of them, with their texts where those were asked for."""
+    """All of them, with their texts where those were asked for. What was just computed is not validated again."""
     texts = list(found.pieces) if request.wants == "pieces" else None
-    return TokenList(count=found.count, max_model_len=found.n_ctx, tokens=list(found.ids), token_strs=texts)
+    return TokenList.model_construct(
+        count=found.count, max_model_len=found.n_ctx, tokens=list(found.ids), token_strs=texts
+    )
 
 
 def encode_count(found: Tokens) -> TokenCount:
