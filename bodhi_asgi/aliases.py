@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from bodhi_asgi.caller import Caller
-from bodhi_asgi.formats.management.files import ModelAliasResponse
+from bodhi_asgi.formats.management.files import ModelAliasResponse, RemovedFiles, encode_removed
 from bodhi_asgi.models.wire import (
     ModelPage,
     UserAliasRequest,
@@ -99,9 +99,18 @@ class Aliases:
 
         return await self._call(verb)
 
-    async def delete(self, alias_id: str) -> None:
-        """Remove an alias; its file stays. Needs ``models:write``. Raises AliasNotFound, AliasShared."""
-        await self._call(lambda services, caller: services.catalogue.delete(caller, alias_id))
+    async def delete(self, alias_id: str, *, with_file: bool = False, force: bool = False) -> RemovedFiles:
+        """Remove an alias; its file stays unless it is to go ``with_file``. Needs ``models:write``.
+
+        The file is removed first, so that the alias stays where the file has to: then ModelFileInUse names the other
+        aliases that need it, which ``force`` leaves without. Raises AliasNotFound, AliasShared, ModelFileNotOurs.
+        """
+
+        async def verb(services: Services, caller: Caller) -> RemovedFiles:
+            removed = await services.catalogue.delete(caller, alias_id, with_file=with_file, force=force)
+            return encode_removed(removed)
+
+        return await self._call(verb)
 
 
 def _body(request: Mapping[str, Any] | UserAliasRequest) -> dict[str, Any] | UserAliasRequest:

@@ -237,15 +237,17 @@ class Bodhi:
 
         return await self._call(verb)
 
-    async def delete_model_file(self, repo: str, filename: str, snapshot: str = MAIN) -> RemovedFiles:
+    async def delete_model_file(
+        self, repo: str, filename: str, snapshot: str = MAIN, *, force: bool = False
+    ) -> RemovedFiles:
         """Remove a file from the cache; bytes that other snapshots share stay. Needs ``models:write``.
 
-        Raises ModelFileNotFound, ModelFileInUse while it is loaded or something configured stands for it, and
-        ModelFileNotOurs for a file of a plain folder.
+        Raises ModelFileNotFound, ModelFileInUse while it is loaded, the settings name it or aliases stand for it, and
+        ModelFileNotOurs for a file of a plain folder. ``force`` leaves the caller's own aliases without it.
         """
 
         async def verb(services: Services, caller: Caller) -> RemovedFiles:
-            return encode_removed(await services.shelf.delete(caller, repo, filename, snapshot))
+            return encode_removed(await services.shelf.delete(caller, repo, filename, snapshot, force=force))
 
         return await self._call(verb)
 

@@ -191,7 +191,9 @@ async def open_services(
         shelf=shelf,
         hub=hub,
         aliases=aliases,
-        catalogue=CatalogueService(database=database, aliases=aliases, configured=configured, discovered=discovered),
+        catalogue=CatalogueService(
+            database=database, aliases=aliases, configured=configured, discovered=discovered, shelf=shelf
+        ),
         downloads=downloads,
         models=models,
         engines=engines,

@@ -80,15 +80,20 @@ def cp(options: Options, model: str, name: str) -> None:
 @click.command()
 @click.argument("name")
 @click.option("--file", "with_file", is_flag=True, help="Remove the file of an alias too, when nothing else needs it.")
+@click.option("--force", is_flag=True, help="Remove a file although aliases stand for it, which stay without one.")
 @printing
 @click.pass_obj
-def rm(options: Options, name: str, with_file: bool) -> None:
-    """Remove the alias NAME; or the file, when NAME is that of a file in the Hugging Face cache."""
-    removed = asyncio.run(_remove(options, name, with_file))
+def rm(options: Options, name: str, with_file: bool, force: bool) -> None:
+    """Remove the alias NAME; or the file, when NAME is that of a file in the Hugging Face cache.
+
+    The file of a model that is loaded, or that the settings name, is never removed. Where a file has to stay, the alias
+    stays too.
+    """
+    removed = asyncio.run(_remove(options, name, with_file, force))
     if options.as_json:
-        print_json({"model": name, **(removed.model_dump() if removed else {"files": 0, "freed_bytes": 0})})
-    elif removed is None:
-        click.echo(f"The alias '{name}' is gone; its file stays.")
+        print_json({"model": name, **removed.model_dump()})
+    elif not removed.files:
+        click.echo(f"The alias '{name}' is gone; {'its file was not here' if with_file else 'its file stays'}.")
     else:
         click.echo(f"The model '{name}' is gone, and {size(removed.freed_bytes)} are free.")
 
@@ -128,7 +133,7 @@ async def _copy(options: Options, model: str, name: str) -> "UserAliasResponse":
         return await aliases.create({"alias": name, **_place(found)})
 
 
-async def _remove(options: Options, name: str, with_file: bool) -> "RemovedFiles | None":
+async def _remove(options: Options, name: str, with_file: bool, force: bool) -> "RemovedFiles":
     from bodhi_asgi.errors import Invalid
     from bodhi_asgi.models.types import SETTINGS_REPO
 
@@ -136,12 +141,10 @@ async def _remove(options: Options, name: str, with_file: bool) -> "RemovedFiles
         bodhi = server.as_caller(Caller.system())
         found = await bodhi.aliases.find(name)
         if found.source == "user":
-            await bodhi.aliases.delete(found.id)
-            if not with_file:
-                return None
+            return await bodhi.aliases.delete(found.id, with_file=with_file, force=force)
         if found.repo == SETTINGS_REPO:
             raise Invalid(f"the model '{found.filename}' is one of the settings; take it out of the setting models")
-        return await bodhi.delete_model_file(found.repo, found.filename, found.snapshot)
+        return await bodhi.delete_model_file(found.repo, found.filename, found.snapshot, force=force)
 
 
 def _place(model: "Model") -> dict[str, str]:

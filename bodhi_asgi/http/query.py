@@ -17,6 +17,8 @@ PAGE_QUERY: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 )
 """The parameters of every list that has pages."""
 
+SWITCH: Final[Mapping[str, Any]] = MappingProxyType({"type": "boolean", "default": False})
+
 
 def number(call: Call, name: str, default: int) -> int:
     """A whole number that is not negative. Raises Invalid."""
@@ -47,6 +49,11 @@ def words(call: Call, name: str, among: Collection[str]) -> frozenset[str]:
     if wrong is not None:
         raise _unknown(name, wrong, among)
     return frozenset(found)
+
+
+def switch(call: Call, name: str) -> bool:
+    """Whether a switch is on; off when it is not given. Raises Invalid."""
+    return truth(call, name) or False
 
 
 def truth(call: Call, name: str) -> bool | None:

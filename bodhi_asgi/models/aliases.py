@@ -118,14 +118,19 @@ class AliasService:
 
         Raises AliasNotFound, AliasShared, ModelForbidden.
         """
-        await self._require(caller, "alias.delete")
-        async with self._database.reading() as tx:
-            before = await _seen(tx, caller, alias_id)
-        await self._may_change(caller, "alias.delete", before)
+        await self.deletable(caller, alias_id)
         async with self._database.transaction() as tx:
             alias = await _seen(tx, caller, alias_id)
             await store.remove(tx, alias.id)
             await self._told(tx, caller, "alias.delete", alias, AliasDeleted(alias.id, alias.name))
+        return alias
+
+    async def deletable(self, caller: Caller, alias_id: str) -> Alias:
+        """An alias that the caller may delete. Raises as :meth:`delete`, and changes nothing."""
+        await self._require(caller, "alias.delete")
+        async with self._database.reading() as tx:
+            alias = await _seen(tx, caller, alias_id)
+        await self._may_change(caller, "alias.delete", alias)
         return alias
 
     async def find(self, caller: Caller, name: str) -> Alias | None:
@@ -140,10 +145,10 @@ class AliasService:
         async with self._database.reading() as tx:
             return await store.seen(tx, owner_of(caller))
 
-    async def pinned(self) -> list[FileReference]:
-        """The files that anybody's aliases stand for. For the house."""
+    async def of_repo(self, repo: str) -> list[Alias]:
+        """Anybody's aliases that stand for files of this repository, by name. For the house."""
         async with self._database.reading() as tx:
-            return await store.files(tx)
+            return await store.of_repo(tx, repo)
 
     async def _add(self, caller: Caller, action: str, spec: AliasSpec) -> Alias:
         owner_id = owner_of(caller)

@@ -1,6 +1,7 @@
 """The list of all models that a caller may know of: settings, aliases and files, in pages, filtered and in order."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -16,7 +17,9 @@ from bodhi_asgi.models.discovered import DiscoveredModels, Index
 from bodhi_asgi.models.errors import ModelNotFound
 from bodhi_asgi.models.search import KnownModel
 from bodhi_asgi.models.types import SETTINGS_REPO, Alias, AliasSpec, FileReference, ModelEntry, ModelQuery
-from bodhi_asgi.shelf.types import LocalFile
+from bodhi_asgi.shelf.errors import ModelFileNotFound
+from bodhi_asgi.shelf.service import ShelfService
+from bodhi_asgi.shelf.types import LocalFile, Removed
 from bodhi_asgi.types import INT64_MAX, Page
 
 MAX_SEARCH: Final = 256
@@ -37,7 +40,9 @@ class CatalogueService:
         aliases: AliasService,
         configured: ConfiguredModels,
         discovered: DiscoveredModels,
+        shelf: ShelfService,
     ) -> None:
+        self._shelf = shelf
         self._database = database
         self._aliases = aliases
         self._configured = configured
@@ -88,9 +93,26 @@ class CatalogueService:
         """The same under another name; see :meth:`~bodhi_asgi.models.aliases.AliasService.copy`."""
         return await self._alias(caller, await self._aliases.copy(caller, alias_id, name))
 
-    async def delete(self, caller: Caller, alias_id: str) -> None:
-        """Remove an alias; see :meth:`~bodhi_asgi.models.aliases.AliasService.delete`."""
+    async def delete(self, caller: Caller, alias_id: str, *, with_file: bool = False, force: bool = False) -> Removed:
+        """Remove an alias, ``with_file`` after the file that it stands for; then ``force`` is as for a file alone.
+
+        Where the file may not be removed, the alias stays too. Raises as the same verbs of
+        :class:`~bodhi_asgi.models.aliases.AliasService` and :class:`~bodhi_asgi.shelf.service.ShelfService` do, and
+        Invalid for a model of the settings, which has no file to remove.
+        """
+        removed = Removed(0, 0)
+        if with_file:
+            alias = await self._aliases.deletable(caller, alias_id)
+            if alias.file.is_setting:
+                raise Invalid(
+                    f"'{alias.name}' stands for the model '{alias.file.filename}' of the settings, whose file is not "
+                    "removed; delete the alias alone",
+                    param="with_file",
+                )
+            with suppress(ModelFileNotFound):
+                removed = await self._shelf.delete(caller, *astuple(alias.file), force=force, without=alias.id)
         await self._aliases.delete(caller, alias_id)
+        return removed
 
     async def _known(self) -> str:
         """What is known without the database, as one document, made anew when it has changed."""

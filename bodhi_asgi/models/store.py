@@ -57,11 +57,10 @@ async def seen(tx: Transaction, owner_id: str) -> list[Alias]:
     return [alias_of(row) for row in rows]
 
 
-async def files(tx: Transaction) -> list[FileReference]:
-    """The files that somebody has an alias for."""
-    columns = (ALIASES.c.repo, ALIASES.c.filename, ALIASES.c.snapshot)
-    rows = await tx.fetch_all(select(*columns).distinct())
-    return [FileReference(row.repo, row.filename, row.snapshot) for row in rows]
+async def of_repo(tx: Transaction, repo: str) -> list[Alias]:
+    """Everybody's aliases that stand for files of the repository, by name."""
+    rows = await tx.fetch_all(select(ALIASES).where(ALIASES.c.repo == repo).order_by(ALIASES.c.name))
+    return [alias_of(row) for row in rows]
 
 
 def seen_by(owner_id: str) -> Any:

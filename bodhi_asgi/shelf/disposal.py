@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bodhi_asgi.audit.service import AuditService
-from bodhi_asgi.caller import Caller, ModelForbidden, Scope
+from bodhi_asgi.caller import ModelForbidden, Scope
 from bodhi_asgi.db.database import Database
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import ModelFileRemoved
 from bodhi_asgi.shelf.errors import ModelFileInUse, ModelFileNotOurs, ModelFileNotRemovable
-from bodhi_asgi.shelf.holders import Holder, reason_to_stay
+from bodhi_asgi.shelf.holders import Holder, Intent, hold_on
 from bodhi_asgi.shelf.names import chosen, names_of, not_found
 from bodhi_asgi.shelf.removal import remove
 from bodhi_asgi.shelf.shelf import Shelf
 from bodhi_asgi.shelf.types import MAIN, LocalFile, Removed
+from bodhi_asgi.types import JSONObject
 
 
 @dataclass(eq=False)
@@ -29,12 +30,13 @@ class Disposal:
     events: EventBus
     holders: list[Holder] = field(default_factory=list)
 
-    async def delete(self, caller: Caller, repo: str, filename: str, snapshot: str = MAIN) -> Removed:
+    async def delete(self, intent: Intent, repo: str, filename: str, snapshot: str = MAIN) -> Removed:
         """Remove a file of the cache, and the projector beside it when no other model there needs it.
 
-        Needs ``models:write`` and a grant on the model. Raises ModelFileNotFound, ModelForbidden, ModelFileInUse,
-        ModelFileNotOurs for a file of a plain folder, and ModelFileNotRemovable.
+        Needs ``models:write`` and a grant on the model. Raises ModelFileNotFound, ModelForbidden, ModelFileInUse
+        naming the aliases that need it, ModelFileNotOurs for a file of a plain folder, and ModelFileNotRemovable.
         """
+        caller = intent.caller
         if Scope.MODELS_WRITE not in caller.scopes:
             await self.audit.refused(caller, "model_file.delete")
         caller.require(Scope.MODELS_WRITE)
@@ -45,28 +47,31 @@ class Disposal:
             raise not_found(repo, filename)
         if not any(map(caller.may_use, names)):
             raise ModelForbidden(f"the caller has no grant on the model '{names[0]}'", param="filename", model=names[0])
-        removed = await self.dispose(caller, file, "model_file.delete")
+        removed = await self.dispose(intent, file, "model_file.delete")
         projector = _orphan(files, file)
-        if projector is not None and not await reason_to_stay(self.holders, projector):
-            also = await self.dispose(caller, projector, "model_file.delete")
+        if projector is not None and await hold_on(self.holders, projector, intent) is None:
+            also = await self.dispose(intent, projector, "model_file.delete")
             removed = Removed(removed.files + also.files, removed.freed_bytes + also.freed_bytes)
         await self.shelf.look()
         return removed
 
-    async def dispose(self, caller: Caller, file: LocalFile, action: str) -> Removed:
+    async def dispose(self, intent: Intent, file: LocalFile, action: str) -> Removed:
         """Remove this file, if it may be. Permissions have been asked for."""
         if not file.in_cache:
             raise ModelFileNotOurs(
                 f"'{file.filename[:200]}' lies in a folder of yours, and nothing is removed there; remove it by hand"
             )
-        reason = await reason_to_stay(self.holders, file)
-        if reason:
-            raise ModelFileInUse(f"'{file.filename[:200]}' {reason}", param="filename")
+        hold = await hold_on(self.holders, file, intent)
+        if hold is not None:
+            told = f"'{file.filename[:200]}' {hold.reason}"
+            if not hold.aliases:
+                raise ModelFileInUse(told, param="filename")
+            raise ModelFileInUse(told, param="filename", aliases=", ".join(hold.aliases))
         async with self.database.transaction() as tx:
             # Before it happens, so that nothing is removed unseen.
-            detail: dict[str, str | int] = {"snapshot": file.snapshot, "size_bytes": file.size_bytes}
+            detail: JSONObject = {"snapshot": file.snapshot, "size_bytes": file.size_bytes, "force": intent.force}
             subject = f"{file.repo}/{file.filename}"
-            await self.audit.record(tx, caller, action, subject=subject, detail=dict(detail))
+            await self.audit.record(tx, intent.caller, action, subject=subject, detail=detail)
         try:
             removed = await asyncio.to_thread(remove, self.cache, file)
         except OSError as error:

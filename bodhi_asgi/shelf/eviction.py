@@ -17,6 +17,7 @@ from bodhi_asgi.db.database import Database
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.shelf import store
 from bodhi_asgi.shelf.disposal import Disposal
+from bodhi_asgi.shelf.holders import Intent
 from bodhi_asgi.shelf.shelf import Shelf
 from bodhi_asgi.shelf.types import LocalFile, ShelvedFile
 
@@ -69,7 +70,7 @@ class Eviction:
             if excess <= 0:
                 break
             try:
-                removed = await self._disposal.dispose(Caller.system(), one.file, "model_file.evict")
+                removed = await self._disposal.dispose(Intent(Caller.system()), one.file, "model_file.evict")
             except BodhiError:
                 continue  # it is needed, or cannot be removed
             excess -= removed.freed_bytes

@@ -5,6 +5,7 @@ import os
 
 from bodhi_asgi.engine.pool import EnginePool
 from bodhi_asgi.engine.types import EngineStatus
+from bodhi_asgi.shelf.holders import Hold, Intent
 from bodhi_asgi.shelf.types import LocalFile
 
 
@@ -14,13 +15,13 @@ class LoadedFiles:
     def __init__(self, engines: EnginePool) -> None:
         self._engines = engines
 
-    async def holds(self, file: LocalFile) -> str:
+    async def holds(self, file: LocalFile, intent: Intent) -> Hold | None:  # noqa: ARG002  nobody may take it
         """Whether an engine is loaded from it, or from another name of the same bytes."""
         loaded = [status for status in await self._engines.engines() if status.files]
         if not loaded:
-            return ""
+            return None
         model = await asyncio.to_thread(_model_of, file, loaded)
-        return f"is loaded as the model '{model}'; unload that first" if model else ""
+        return Hold(f"is loaded as the model '{model}'; unload that first") if model else None
 
 
 def _model_of(file: LocalFile, loaded: list[EngineStatus]) -> str:

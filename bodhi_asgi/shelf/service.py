@@ -14,7 +14,7 @@ from bodhi_asgi.shelf.disposal import Disposal
 from bodhi_asgi.shelf.errors import ModelFileUnreadable
 from bodhi_asgi.shelf.eviction import Eviction
 from bodhi_asgi.shelf.facts import Capable
-from bodhi_asgi.shelf.holders import Holder
+from bodhi_asgi.shelf.holders import Holder, Intent
 from bodhi_asgi.shelf.names import chosen, not_found
 from bodhi_asgi.shelf.queries import Queries
 from bodhi_asgi.shelf.shelf import Shelf
@@ -161,9 +161,21 @@ class ShelfService:
         async with self._database.reading() as tx:
             return "processing" if await store.has_unread(tx, self._shelf.id) else "idle"
 
-    async def delete(self, caller: Caller, repo: str, filename: str, snapshot: str = MAIN) -> Removed:
-        """Remove a file from the cache; see :meth:`Disposal.delete` for what it needs and raises."""
-        return await self._disposal.delete(caller, repo, filename, snapshot)
+    async def delete(
+        self,
+        caller: Caller,
+        repo: str,
+        filename: str,
+        snapshot: str = MAIN,
+        *,
+        force: bool = False,
+        without: str = "",
+    ) -> Removed:
+        """Remove a file from the cache; see :meth:`Disposal.delete` for what it needs and raises.
+
+        ``force`` and ``without`` are those of an :class:`~bodhi_asgi.shelf.holders.Intent`.
+        """
+        return await self._disposal.delete(Intent(caller, force, without), repo, filename, snapshot)
 
     def _changed(self) -> None:
         self._pages.invalidate()

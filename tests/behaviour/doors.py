@@ -68,7 +68,7 @@ class Door(Protocol):
     async def load(self, name: str, body: dict[str, Any], token: str | None) -> Answer: ...
     async def unload(self, name: str, token: str | None, *, force: bool = False) -> Answer: ...
     async def files(self, query: dict[str, str], token: str | None) -> Answer: ...
-    async def delete_file(self, repo: str, filename: str, token: str | None) -> Answer: ...
+    async def delete_file(self, repo: str, filename: str, token: str | None, *, force: bool = False) -> Answer: ...
     async def alias(self, verb: str, *given: Any, token: str | None) -> Answer: ...
     async def all_models(self, token: str | None, **query: str | int) -> Answer: ...
 
@@ -115,11 +115,15 @@ class DirectDoor:
     async def files(self, query: dict[str, str], token: str | None) -> Answer:
         return await self._answer(self._verbs(token).model_files(decode_query(query)))
 
-    async def delete_file(self, repo: str, filename: str, token: str | None) -> Answer:
-        return await self._answer(self._verbs(token).delete_model_file(repo, filename))
+    async def delete_file(self, repo: str, filename: str, token: str | None, *, force: bool = False) -> Answer:
+        return await self._answer(self._verbs(token).delete_model_file(repo, filename, force=force))
 
     async def alias(self, verb: str, *given: Any, token: str | None) -> Answer:
         status = 201 if verb in ("create", "copy") else 200
+        if verb == "delete":
+            switches = given[1] if len(given) > 1 else {}
+            answer = await self._managed(status, lambda: self._verbs(token).aliases.delete(given[0], **switches))
+            return answer if answer.status != status else Answer(status, None)
         return await self._managed(status, lambda: getattr(self._verbs(token).aliases, verb)(*given))
 
     async def all_models(self, token: str | None, **query: str | int) -> Answer:
@@ -188,8 +192,8 @@ class HttpDoor:
         response = await self.client.get("bodhi/v1/models/files", params=query, headers=_bearer(token))
         return Answer(response.status_code, response.json())
 
-    async def delete_file(self, repo: str, filename: str, token: str | None) -> Answer:
-        where = {"repo": repo, "filename": filename}
+    async def delete_file(self, repo: str, filename: str, token: str | None, *, force: bool = False) -> Answer:
+        where = {"repo": repo, "filename": filename, **({"force": "true"} if force else {})}
         response = await self.client.delete("bodhi/v1/models/files", params=where, headers=_bearer(token))
         return Answer(response.status_code, response.json())
 
@@ -198,7 +202,9 @@ class HttpDoor:
         method = {"get": "GET", "create": "POST", "update": "PUT", "copy": "POST", "delete": "DELETE"}[verb]
         body = {"create": lambda: given[0], "update": lambda: given[1], "copy": lambda: {"alias": given[1]}}.get(verb)
         path += "" if verb == "create" else f"/{given[0]}/copy" if verb == "copy" else f"/{given[0]}"
-        response = await self.client.request(method, path, json=body and body(), headers=_bearer(token))
+        switches = given[1] if verb == "delete" and len(given) > 1 else {}
+        query = {name: str(value).lower() for name, value in switches.items()}
+        response = await self.client.request(method, path, json=body and body(), params=query, headers=_bearer(token))
         return Answer(response.status_code, response.json() if response.content else None)
 
     async def all_models(self, token: str | None, **query: str | int) -> Answer:

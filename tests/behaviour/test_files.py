@@ -113,9 +113,32 @@ async def test_what_a_caller_may_not_do_is_refused(door: Door) -> None:
     alias = await aliases.create(await door.app.server.caller(), spec)
     kept = await door.delete_file(REPO, NAME, writer)
     assert (kept.status, kept.error["code"]) == (409, "model_file_in_use")
-    assert "an alias" in kept.error["message"]
-    await aliases.delete(await door.app.server.caller(), alias.id)
-    assert (await door.delete_file(REPO, NAME, writer)).status == 200
+    assert "the alias 'mine'" in kept.error["message"]
+    assert (await door.delete_file(REPO, NAME, writer, force=True)).status == 200
+    assert (await aliases.get(await door.app.server.caller(), alias.id)).name == "mine"
+
+
+async def test_an_alias_is_removed_with_its_file_when_nothing_else_needs_it(door: Door, cache: HubCache) -> None:
+    token = await token_for(door, Scope.MODELS_WRITE, Scope.MODELS_READ, Scope.ENGINES_WRITE)
+    link = cache.repo(REPO) / "snapshots" / NEW / NAME
+    one, other = [
+        (await door.alias("create", {"alias": name, "repo": REPO, "filename": NAME}, token=token)).body["id"]
+        for name in ("one", "other")
+    ]
+    refused = await door.alias("delete", one, {"with_file": True}, token=token)
+    assert (refused.status, refused.error["code"], refused.error["params"]) == (
+        409, "model_file_in_use", {"aliases": "other"},
+    )  # fmt: skip
+    assert (await door.alias("get", one, token=token)).status == 200
+    assert (await door.load(MODEL, {"keep_alive": -1}, token)).status == 200
+    loaded = await door.alias("delete", one, {"with_file": True, "force": True}, token=token)
+    assert (loaded.status, loaded.error["code"]) == (409, "model_file_in_use")
+    assert link.is_file()
+    assert (await door.unload(MODEL, token)).status == 204
+    assert (await door.alias("delete", one, {"with_file": True, "force": True}, token=token)).status == 200
+    assert not link.exists()
+    assert (await door.alias("get", one, token=token)).status == 404
+    assert (await door.alias("get", other, token=token)).body["size"] is None
 
 
 @pytest.mark.parametrize(

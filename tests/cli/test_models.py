@@ -97,12 +97,24 @@ def test_a_file_is_removed_by_its_name_or_with_its_alias(bodhi: Bodhi, cache: Hu
     assert bodhi("cp", FOUND, "mine").exit_code == 0
     in_use = bodhi("rm", FOUND)
     assert in_use.exit_code == 5
-    assert "an alias stands for" in in_use.stderr
+    assert "is what the alias 'mine' stands for; delete that first" in in_use.stderr
     told = bodhi("rm", "mine", "--file", "--json")
     assert (told.exit_code, json.loads(told.stdout)["files"]) == (0, 1)
     assert names(bodhi) == ["demo", "parrot"]
     cache.add("owner/repo", "model-Q4_K_M.gguf", model_bytes(), ref="main")
     assert bodhi("rm", FOUND).stdout.startswith(f"The model '{FOUND}' is gone, and ")
+
+
+def test_an_alias_stays_with_its_file_that_another_needs_unless_forced(bodhi: Bodhi, cache: HubCache) -> None:
+    assert [bodhi("cp", FOUND, name).exit_code for name in ("mine", "other")] == [0, 0]
+    refused = bodhi("rm", "mine", "--file")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (5, 1)
+    assert "the alias 'other' stands for" in refused.stderr
+    assert names(bodhi, "--type", "alias") == ["mine", "other"]
+    assert bodhi("rm", "mine", "--file", "--force").stdout.startswith("The model 'mine' is gone, and ")
+    assert names(bodhi) == ["demo", "other", "parrot"]
+    absent = bodhi("rm", "other", "--file")
+    assert (absent.exit_code, absent.stdout) == (0, "The alias 'other' is gone; its file was not here.\n")
 
 
 def test_what_the_settings_name_is_not_removed(bodhi: Bodhi) -> None:

@@ -16,6 +16,7 @@ from bodhi_asgi.models.capabilities import capabilities_of
 from bodhi_asgi.models.catalogue import CatalogueService
 from bodhi_asgi.models.configured import ConfiguredModels
 from bodhi_asgi.models.discovered import DiscoveredModels
+from bodhi_asgi.models.held import NamedFiles
 from bodhi_asgi.models.service import ModelService
 from bodhi_asgi.settings.sections import EngineSettings
 from bodhi_asgi.shelf.places import places
@@ -80,7 +81,10 @@ async def family(url: str, tmp_path: Path) -> AsyncIterator[Family]:
         limits=RequestLimits(),
     )
     models = ModelService(configured=configured, aliases=aliases, discovered=discovered)
-    catalogue = CatalogueService(database=database, aliases=aliases, configured=configured, discovered=discovered)
+    shelf.ask(NamedFiles(configured=configured, aliases=aliases, discovered=discovered))
+    catalogue = CatalogueService(
+        database=database, aliases=aliases, configured=configured, discovered=discovered, shelf=shelf
+    )
     yield Family(aliases, catalogue, models, audit, events, clock, hub, folder, shelf)
     await shelf.aclose()
     await database.close()

@@ -286,13 +286,6 @@ async def test_what_is_incomplete_is_not_loaded(family: Family) -> None:
         await family.models.resolve(ANN, "owner/big:Q8_0")
 
 
-async def test_files_that_aliases_stand_for_are_known_to_the_house(family: Family) -> None:
-    await family.aliases.create(ANN, spec("a"))
-    await family.aliases.create(BOB, spec("b"))
-    await family.aliases.create(BOB, spec("c", SMALL))
-    assert {file.filename for file in await family.aliases.pinned()} == {"model-Q4_K_M.gguf", "small"}
-
-
 async def test_a_database_that_is_away_is_not_a_model_that_is_not_there(family: Family) -> None:
     await family.aliases._database.close()
     assert (await family.models.resolve(ANN, "small")).spec.name == "small"

@@ -16,6 +16,7 @@ from bodhi_asgi.db.database import Database
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import ModelFileRemoved
 from bodhi_asgi.shelf.eviction import RECENT_S
+from bodhi_asgi.shelf.holders import Hold, Intent
 from bodhi_asgi.shelf.service import ShelfService
 from bodhi_asgi.shelf.tables import MODEL_FILES
 from bodhi_asgi.shelf.types import LocalFile
@@ -34,8 +35,8 @@ class Held:
     def __init__(self, *filenames: str) -> None:
         self.filenames = filenames
 
-    async def holds(self, file: LocalFile) -> str:
-        return "is needed" if file.filename in self.filenames else ""
+    async def holds(self, file: LocalFile, _: Intent) -> Hold | None:
+        return Hold("is needed") if file.filename in self.filenames else None
 
 
 @pytest.fixture

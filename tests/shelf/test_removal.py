@@ -15,6 +15,7 @@ from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import ModelFileRemoved
 from bodhi_asgi.hub.locks import BlobLock
 from bodhi_asgi.shelf.errors import ModelFileInUse, ModelFileNotFound, ModelFileNotOurs, ModelFileNotRemovable
+from bodhi_asgi.shelf.holders import Hold, Intent
 from bodhi_asgi.shelf.places import places
 from bodhi_asgi.shelf.removal import remove
 from bodhi_asgi.shelf.scan import Scanner
@@ -226,8 +227,8 @@ class Held:
     def __init__(self, filename: str) -> None:
         self.filename = filename
 
-    async def holds(self, file: LocalFile) -> str:
-        return "is needed here" if file.filename == self.filename else ""
+    async def holds(self, file: LocalFile, _: Intent) -> Hold | None:
+        return Hold("is needed here") if file.filename == self.filename else None
 
 
 async def test_a_file_that_somebody_holds_stays(cache: HubCache, shelf: ShelfService) -> None:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from bodhi_asgi.caller import Scope
 from bodhi_asgi.errors import Kind
 from bodhi_asgi.http.errors import json_response
+from bodhi_asgi.http.query import SWITCH, switch
 from bodhi_asgi.http.route import Call, Route
 from bodhi_asgi.models.types import ModelEntry
 from bodhi_asgi.models.wire import (
@@ -53,8 +54,9 @@ async def copy(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """Remove an alias; its file stays."""
-    await call.services.catalogue.delete(call.caller, call.path["id"])
+    """Remove an alias; its file stays, unless it is to go ``with_file``."""
+    with_file, force = switch(call, "with_file"), switch(call, "force")
+    await call.services.catalogue.delete(call.caller, call.path["id"], with_file=with_file, force=force)
     return Response(status_code=200)
 
 
@@ -92,7 +94,10 @@ ROUTES = (
         "PUT", ONE, "update_alias", "Replace an alias", update, Kind.FORBIDDEN, Kind.NOT_FOUND,
         request=UserAliasRequest, response=UserAliasResponse,
     ),
-    _route("DELETE", ONE, "delete_alias", "Remove an alias", delete, Kind.NOT_FOUND, content_type=""),
+    _route(
+        "DELETE", ONE, "delete_alias", "Remove an alias", delete, Kind.NOT_FOUND, Kind.CONFLICT,
+        content_type="", query={"with_file": SWITCH, "force": SWITCH},
+    ),
     _route(
         "POST", ONE + "/copy", "copy_alias", "Copy an alias", copy, Kind.NOT_FOUND,
         request=CopyAliasRequest, response=UserAliasResponse, status=201,

@@ -3,13 +3,14 @@
 from starlette.responses import Response
 
 from bodhi_asgi.caller import Scope
-from bodhi_asgi.errors import Invalid, Kind
+from bodhi_asgi.errors import Kind
 from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels, LoadModelRequest, encode_engine
 from bodhi_asgi.http.errors import json_response
+from bodhi_asgi.http.query import SWITCH, switch
 from bodhi_asgi.http.route import Call, Route
 from bodhi_asgi.validation import validated
 
-FORCE_QUERY = {"force": {"type": "boolean", "default": False}}
+FORCE_QUERY = {"force": SWITCH}
 
 
 async def list_engines(call: Call) -> Response:
@@ -27,10 +28,7 @@ async def load(call: Call) -> Response:
 
 async def unload(call: Call) -> Response:
     """Unload a model that is idle, or with ``force`` one that is at work too; one that is not loaded stays so."""
-    text = call.query.get("force", "false")
-    if text not in ("true", "false"):
-        raise Invalid(f"'force' is {text[:40]!r}: true or false is accepted", param="force")
-    await call.services.engine_management.unload(call.caller, call.path["model"], force=text == "true")
+    await call.services.engine_management.unload(call.caller, call.path["model"], force=switch(call, "force"))
     return Response(status_code=204)
 
 

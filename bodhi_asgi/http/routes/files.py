@@ -19,6 +19,7 @@ from bodhi_asgi.formats.management.files import (
     file_of,
 )
 from bodhi_asgi.http.errors import json_response
+from bodhi_asgi.http.query import SWITCH, switch
 from bodhi_asgi.http.route import Call, Route
 from bodhi_asgi.shelf.names import names_of
 from bodhi_asgi.validation import validated
@@ -32,7 +33,7 @@ async def list_files(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove a file from the cache, when nothing needs it."""
-    removed = await call.services.shelf.delete(call.caller, *file_of(call.query))
+    removed = await call.services.shelf.delete(call.caller, *file_of(call.query), force=switch(call, "force"))
     return json_response(encode_removed(removed).model_dump())
 
 
@@ -77,7 +78,7 @@ ROUTES = (
         access=Scope.MODELS_WRITE,
         handler=delete,
         response=RemovedFiles,
-        query=FILE_QUERY,
+        query={**FILE_QUERY, "force": SWITCH},
         errors=frozenset({Kind.NOT_FOUND, Kind.CONFLICT, Kind.UNAVAILABLE}),
     ),
     Route(
