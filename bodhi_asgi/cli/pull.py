@@ -60,8 +60,13 @@ async def _found(options: Options, words: str, limit: int) -> "tuple[RepoSummary
 
 
 async def _pulled(options: Options, reference: str) -> "DownloadShape":
+    from bodhi_asgi.hub.access import HubAccess
+    from bodhi_asgi.hub.reference import check_of_the_hub, parse
+
+    settings = options.settings()
+    check_of_the_hub(parse(reference, hosts=HubAccess.of(settings.hub).hosts).repo)  # before anything is started
     # Where nothing shall be downloaded by servers, it is done here: somebody has asked for it.
-    own = {} if options.settings().downloads.parallel else {"parallel": 1}
+    own = {} if settings.downloads.parallel else {"parallel": 1}
     async with options.server(downloads=own) as server:
         model = await server.as_caller(Caller.system()).pull_model(reference)
         if model.now.state == "completed":

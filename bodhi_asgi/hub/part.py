@@ -17,6 +17,7 @@ from bodhi_asgi.hub.types import RemoteFile
 
 READ_BYTES: Final = 1024 * 1024
 ASK_FOR_SPACE_EVERY: Final = 64 * 1024 * 1024
+ROOM_BYTES: Final = 256 * 1024
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -52,7 +53,7 @@ class Part:
         self._ask_for_space()
 
     def write(self, pieces: Iterable[bytes]) -> None:
-        """Append what has arrived. Raises DiskFull; what was written before stays, and counts."""
+        """Append what has arrived. Raises DiskFull; what came before stays and counts, but for the last of it."""
         data = memoryview(b"".join(pieces))
         if self.received >= self._ask_for_space_at:
             self._ask_for_space()
@@ -61,6 +62,7 @@ class Part:
                 written = os.pwrite(self._fd, data, self.received)
             except OSError as error:
                 if error.errno in FULL:
+                    self._give_way()
                     raise disk_full(self._remote.size_bytes - self.received, 0) from error
                 raise
             self._hash.update(data[:written])
@@ -113,6 +115,11 @@ class Part:
         """Close the file, and keep nothing."""
         self.close()
         self.discard()
+
+    def _give_way(self) -> None:
+        """Let go of the last bytes: the database may lie on the same disk, and wants to note that it is full."""
+        self.received = max(0, self.received - ROOM_BYTES)
+        os.ftruncate(self._fd, self.received)
 
     def _ask_for_space(self) -> None:
         self._folder.require_space(self._remote.size_bytes - self.received)
