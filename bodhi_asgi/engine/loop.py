@@ -25,6 +25,7 @@ from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.scheduler import NO_DRAFTS, Scheduler
 from bodhi_asgi.engine.self_test import self_test
 from bodhi_asgi.engine.share import Share
+from bodhi_asgi.engine.stack import Stack
 from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, Work
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from bodhi_asgi.engine.constraints.matcher import Matcher
 
 log = logging.getLogger(__name__)
-
-READ_S: Final = 0.02
-"""How long texts in batches may be tokenised between two steps."""
 
 MOST_COMPANY: Final = 5
 """So many times the longest wait for company is the most that an idle engine waits in all."""
@@ -80,6 +78,7 @@ class EngineLoop:
             facts=lambda: self.ready.result(),
             done=self._inbox.leave,
             admit=self._admit,
+            enter=self._enter,
             send=self._send,
         )
         self._thread: threading.Thread | None = None
@@ -154,7 +153,7 @@ class EngineLoop:
                 queue_limit=self._spec.queue_limit,
                 queue_limit_per_owner=self._spec.queue_limit_per_owner,
             )
-            self._pooled = PooledWorks(self._runner.vocabulary, facts, self._spec)
+            self._pooled = PooledWorks(facts, self._spec)
             self._share = Share(speaks=facts.generates)
         except BaseException as error:
             failure = error if isinstance(error, BodhiError) else ModelLoadFailed(self._unexpected("load", error))
@@ -216,11 +215,10 @@ class EngineLoop:
         self._send(scheduler.apply(plan, result))
 
     def _pooled_step(self, pooled: PooledWorks, *, beside_streams: bool) -> None:
-        """Tokenise and compute some of the texts that are read in batches, when it is their turn."""
+        """Compute some of the texts that are read in batches, when it is their turn."""
         began = time.monotonic()
         if not self._share.is_due(began, beside_streams=beside_streams):
             return
-        self._send(pooled.read(lambda: time.monotonic() - began > READ_S))
         plan = pooled.plan(self._share.limit(self._spec.n_batch, beside_streams=beside_streams))
         if plan is not None:
             self._in_prefill = pooled.works_of(plan)
@@ -272,12 +270,12 @@ class EngineLoop:
             elif isinstance(note, Prepared):
                 # One that was cancelled while it was on its way is not awaited any more.
                 if self._preparation.awaits(note.work.id) and note.work.id not in cancelled:
-                    self._begin(pooled, note)
+                    self._begin(note)
             elif note.id not in cancelled:  # whose client has left already is not worth tokenising
                 self._moves += 1
-                self._begin(pooled, note)
+                self._begin(note)
 
-    def _begin(self, pooled: PooledWorks, note: Job | Prepared) -> None:
+    def _begin(self, note: Job | Prepared) -> None:
         """Begin or go on with a request, or tell why not."""
         job = note.work if isinstance(note, Prepared) else note
         try:
@@ -286,8 +284,7 @@ class EngineLoop:
             elif isinstance(note, Work):
                 self._preparation.receive(note)
             elif isinstance(note, PooledWork):
-                pooled.add(note, _deadline(note))
-                self._send([Chunk(note.id)])
+                self._preparation.pool(Stack(note))
             else:
                 self._preparation.answer(note)
         except BodhiError as error:
@@ -313,6 +310,13 @@ class EngineLoop:
             return
         # An empty chunk says that the request is taken, so that a door can send its headers.
         self._send([Chunk(work.id, opening=opening)])
+
+    def _enter(self, stack: Stack) -> None:
+        """Have texts that are tokenised stand in line, and tell their reader. Raises EngineBusy."""
+        assert self._pooled is not None, "requests come after the model"
+        stack.deadline_at_s = _deadline(stack.work)
+        self._pooled.add(stack)
+        self._send([Chunk(stack.work.id)])
 
     def _free_samplers(self, scheduler: Scheduler) -> None:
         for number in scheduler.ended_samplers():

@@ -1,21 +1,19 @@
 """Texts that are read and not answered: embeddings and ranks, many texts to a batch, whoever they belong to.
 
 Plain arithmetic like the scheduler's. Owners take turns text by text, and so do the requests of one owner. Texts are
-tokenised a few at a time, and all of a request before any of it is computed, so that a text which does not fit is
-refused before it costs anything. Everything that is added ends in exactly one final chunk.
+tokenised, all of a request, before it comes here, so that one which does not fit is refused before it costs anything.
+Everything that is added ends in exactly one final chunk.
 """
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from bodhi_asgi.engine.errors import DeadlineExceeded, EngineBusy, PromptInvalid, WorkCancelled
 from bodhi_asgi.engine.plan import StepOutcome
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
-from bodhi_asgi.engine.runner import Vocabulary
-from bodhi_asgi.engine.stack import Stack, check_fits
-from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, PooledWork
+from bodhi_asgi.engine.stack import Stack
+from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages.answers import FinishReason, Vectors
 
@@ -30,8 +28,7 @@ PIECE_BYTES: Final = 1024 * 1024
 class PooledWorks:
     """Requests between the line and the runner. Only the engine's loop calls it."""
 
-    def __init__(self, vocabulary: Vocabulary, facts: ModelFacts, spec: ModelSpec) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, facts: ModelFacts, spec: ModelSpec) -> None:
         self._facts = facts
         self._n_batch = spec.n_batch
         # As many as could be under way and in line if these were chats.
@@ -47,10 +44,10 @@ class PooledWorks:
 
     # -- who is in
 
-    def add(self, work: PooledWork, deadline_at_s: float | None = None) -> None:
-        """Stand in line. Raises EngineBusy, and what is wrong with the request as a whole."""
-        check_fits(work.request, self._facts)
-        stack = Stack(work, deadline_at_s)
+    def add(self, stack: Stack) -> None:
+        """Stand in line with texts that are tokenised. Raises EngineBusy."""
+        assert stack.is_read, "a text that is not tokenised cannot be planned"
+        work = stack.work
         self._refuse_when_full(work.owner)
         self._stacks[work.id] = stack
         self._lines.setdefault(work.owner, deque()).append(stack)
@@ -107,19 +104,6 @@ class PooledWorks:
         assert self._partial is None or self._partial.work.id in self._stacks, "a text without its request"
 
     # -- steps
-
-    def read(self, is_time_up: Callable[[], bool]) -> list[Chunk]:
-        """Tokenise what is not yet, a text at a time, at least one. Returns the refusals of what does not fit."""
-        refused: list[Chunk] = []
-        for stack in tuple(self._stacks.values()):
-            try:
-                while not stack.is_read:
-                    stack.read(self._vocabulary, self._facts.longest_text)
-                    if is_time_up():
-                        return refused
-            except BodhiError as error:
-                refused.append(self._fail(stack, error))
-        return refused
 
     def plan(self, limit: int) -> PooledPlan | None:
         """The next batch of at most ``limit`` tokens, or of one text that is longer and has to be read in one piece."""

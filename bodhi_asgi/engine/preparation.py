@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bodhi_asgi.engine import texts
-from bodhi_asgi.engine.errors import CapabilityMissing, ContextLengthExceeded, PromptInvalid
+from bodhi_asgi.engine.errors import CapabilityMissing, ContextLengthExceeded, PromptInvalid, WorkCancelled
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.sizes import check_size, is_long, param_of
-from bodhi_asgi.engine.types import Chunk, ModelFacts, ModelSpec, TextWork, Work
-from bodhi_asgi.engine.workshop import CONSTRAINTS, IMAGES, TEXTS, J, Prepared, Workshop, Written
+from bodhi_asgi.engine.stack import Stack, check_fits
+from bodhi_asgi.engine.types import Chunk, Job, ModelFacts, ModelSpec, PooledWork, TextWork, Work
+from bodhi_asgi.engine.workshop import CONSTRAINTS, IMAGES, STACKS, TEXTS, J, Prepared, Workshop, Written
+from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages.conversation import ChatPrompt
 from bodhi_asgi.messages.reading import DetokenizeRequest
 
@@ -24,7 +26,8 @@ class Preparation:
     """Of one engine loop. All methods belong to its thread, but for ``is_busy``, ``is_stuck`` and ``progress``.
 
     ``facts`` are asked for once the model is loaded. ``done`` is called in a workshop's thread, and hands what it is
-    given to :meth:`welcome`. ``admit`` gives a request its place in line; ``send`` delivers chunks.
+    given to :meth:`welcome`. ``admit`` gives a request its place in line, ``enter`` one whose texts are read in
+    batches; ``send`` delivers chunks.
     """
 
     def __init__(
@@ -35,11 +38,13 @@ class Preparation:
         facts: Callable[[], ModelFacts],
         done: Callable[[Prepared], None],
         admit: Callable[[Work, list[int], "Matcher | None"], None],
+        enter: Callable[[Stack], None],
         send: Callable[[list[Chunk]], None],
     ) -> None:
         self._runner = runner
         self._facts = facts
         self._admit = admit
+        self._enter = enter
         self._send = send
         self._compiler: Workshop[Work] = Workshop(
             spec,
@@ -54,7 +59,10 @@ class Preparation:
         self._gallery: Workshop[Work | TextWork] = Workshop(
             spec, IMAGES, prepare=lambda: None, make=self._written, done=done
         )
-        self._workshops = (self._compiler, self._scribe, self._gallery)
+        self._stacker: Workshop[PooledWork] = Workshop(
+            spec, STACKS, prepare=lambda: None, make=lambda work: self._stacked(Stack(work)), done=done
+        )
+        self._workshops = (self._compiler, self._scribe, self._gallery, self._stacker)
         self._awaited: dict[str, Matcher | None] = {}  # given to one of these, and neither back nor given up
 
     @property
@@ -99,6 +107,19 @@ class Preparation:
         else:
             self._send(texts.answer(job, self._runner.vocabulary, self._facts()))
 
+    def pool(self, stack: Stack) -> None:
+        """Have texts that are read in batches stand in line, now or when they are tokenised.
+
+        Raises what is wrong with them, and EngineBusy.
+        """
+        check_fits(stack.work.request, self._facts())
+        if stack.is_long:
+            self._await(self._stacker, stack.work)
+        else:
+            while not stack.is_read:
+                stack.read(self._runner.vocabulary, self._facts().longest_text)
+            self._enter(stack)
+
     def awaits(self, work_id: str) -> bool:
         """Whether the request is on its way: one that was cancelled is not any more."""
         return work_id in self._awaited
@@ -113,6 +134,9 @@ class Preparation:
             self._read(work, prepared.made)
         elif isinstance(work, Work):
             self._admit(work, prepared.made, matcher)
+        elif isinstance(work, PooledWork):
+            prepared.made.work = work  # with what is left of its time
+            self._enter(prepared.made)
         else:
             self._send(prepared.made)
 
@@ -131,7 +155,7 @@ class Preparation:
         if self._awaited:
             self._send([self._refused(late) for each in self._workshops for late in each.expire(now_s)])
 
-    def close(self, timeout_s: float) -> tuple[list[Work | TextWork], bool]:
+    def close(self, timeout_s: float) -> tuple[list[Job], bool]:
         """End the threads; returns the works that are left, and whether each has ended within ``timeout_s``."""
         self._runner.look_away(None)
         closed = [each.close(timeout_s) for each in self._workshops]
@@ -139,8 +163,12 @@ class Preparation:
 
     def _await(self, workshop: Workshop[J], work: J, matcher: "Matcher | None" = None) -> None:
         """Have a work prepared in a thread of its own; it comes back as a note."""
-        workshop.submit(work)
-        self._awaited[work.id] = matcher
+        self._awaited[work.id] = matcher  # first, because the thread looks whether it still is
+        try:
+            workshop.submit(work)
+        except BodhiError:
+            del self._awaited[work.id]
+            raise
 
     def _refused(self, prepared: Prepared) -> Chunk:
         self._awaited.pop(prepared.work.id, None)
@@ -165,6 +193,14 @@ class Preparation:
             self._runner.look(work.id, work.request)
             return tokens
         return texts.answer(work, self._runner.vocabulary, self._facts())
+
+    def _stacked(self, stack: Stack) -> Stack:
+        """All texts of a request, tokenised. Called in the thread for that; what nobody awaits any more is left."""
+        while not stack.is_read:
+            if not self.awaits(stack.work.id):
+                raise WorkCancelled("the request was cancelled")
+            stack.read(self._runner.vocabulary, self._facts().longest_text)
+        return stack
 
     def _tokens(self, work: Work) -> list[int]:
         """The prompt's tokens. Raises PromptInvalid, ContextLengthExceeded."""

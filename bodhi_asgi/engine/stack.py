@@ -1,15 +1,23 @@
-"""The texts of one request for embeddings or ranks: how far they are tokenised, and how far they are computed."""
+"""The texts of one request for embeddings or ranks: tokenised one after the other, and how far they are computed.
+
+Whoever tokenises them has them alone until they all are.
+"""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from bodhi_asgi.engine.errors import CapabilityMissing, ContextLengthExceeded, PromptInvalid
 from bodhi_asgi.engine.runner import Vocabulary
-from bodhi_asgi.engine.sizes import check_text
+from bodhi_asgi.engine.sizes import LONG_BYTES, check_text
 from bodhi_asgi.engine.types import ModelFacts, PooledWork
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.messages.answers import Usage
-from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.messages.conversation import TextPrompt, TokenPrompt
 from bodhi_asgi.messages.reading import EmbedRequest, RerankRequest
+
+TOKEN_BYTES: Final = 4
+TEXT_BYTES: Final = 32
+"""To look at a token, and to begin with a text, costs as much as to tokenise so many bytes."""
 
 
 @dataclass(eq=False, slots=True)
@@ -20,7 +28,7 @@ class Stack:
     """
 
     work: PooledWork
-    deadline_at_s: float | None
+    deadline_at_s: float | None = None
     texts: list[list[int]] = field(default_factory=list)
     done: int = 0
     planned: int = 0
@@ -43,9 +51,23 @@ class Stack:
         return len(self.texts) == self.size
 
     @property
+    def is_long(self) -> bool:
+        """Whether running streams would feel it if its texts were tokenised between two of their steps."""
+        request = self.work.request
+        if isinstance(request, RerankRequest):
+            # A template may have the query tokenised with each of them.
+            sizes = [len(request.query) + len(text) for text in request.documents]
+        else:
+            sizes = [
+                TOKEN_BYTES * len(one.tokens) if isinstance(one, TokenPrompt) else len(one.text)
+                for one in request.inputs
+            ]
+        return sum(sizes) + TEXT_BYTES * len(sizes) > LONG_BYTES
+
+    @property
     def has_next(self) -> bool:
         """Whether there is a text to be planned."""
-        return self.is_read and not self.is_paused and self.planned < self.size
+        return not self.is_paused and self.planned < self.size
 
     @property
     def dimensions(self) -> int | None:

@@ -1,9 +1,10 @@
 """Threads beside the engine's own, in which requests are prepared while running streams go on.
 
-One compiles what answers are held to, another renders and tokenises long prompts, a third reads images. Each takes one
-request at a time, within a limit of time. What takes longer is refused; it cannot be interrupted, and while it goes on
-the next ones wait, or are told to come back. A thread that does not return at all makes the engine say that it stands
-still, so that whoever supervises it ends it.
+One compiles what answers are held to, another renders and tokenises long prompts, a third reads images, and a fourth
+tokenises texts that are read in batches, which may be thousands. Each takes one request at a time, within a limit of
+time. What takes longer is refused; it cannot be interrupted, and while it goes on the next ones wait, or are told to
+come back. A thread that does not return at all makes the engine say that it stands still, so that whoever supervises it
+ends it.
 """
 
 import logging
@@ -17,10 +18,10 @@ from typing import Any, Final, Generic, TypeVar
 from bodhi_asgi.engine.errors import ConstraintInvalid, EngineBusy, PromptInvalid
 from bodhi_asgi.engine.sizes import param_of
 from bodhi_asgi.engine.threads import start_deep
-from bodhi_asgi.engine.types import ModelSpec, TextWork, Work
+from bodhi_asgi.engine.types import ModelSpec, PooledWork, TextWork, Work
 from bodhi_asgi.errors import BodhiError, Broken, Unavailable
 from bodhi_asgi.messages.generation import GenerateRequest
-from bodhi_asgi.messages.reading import TokenizeRequest
+from bodhi_asgi.messages.reading import EmbedRequest, TokenizeRequest
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +42,15 @@ TEXT_STUCK_S: Final = 60.0
 IMAGES_S: Final = 300.0
 """For the images of one request, and for their turn: a large projector takes a minute for one on few cores."""
 
+STACK_S: Final = 30.0
+"""For tokenising all texts of one request, and for their turn: they may be thousands."""
+
 LOOK_S: Final = 0.5
 
 RETRY_AFTER_S: Final = 5.0
 
 
-J = TypeVar("J", Work, Work | TextWork)
+J = TypeVar("J", Work, Work | TextWork, PooledWork)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +288,11 @@ def _slow_text(work: Work | TextWork) -> BodhiError:
     return PromptInvalid(f"'{param}' takes longer than {TEXT_S:g} s to read; make it shorter", param=param)
 
 
+def _slow_stack(work: PooledWork) -> BodhiError:
+    param = "input" if isinstance(work.request, EmbedRequest) else "documents"
+    return PromptInvalid(f"'{param}' takes longer than {STACK_S:g} s to tokenise; send less at once", param=param)
+
+
 CONSTRAINTS: Final = Manner(
     name="constraints",
     note=Prepared,
@@ -305,6 +314,17 @@ TEXTS: Final = Manner(
     too_slow=_slow_text,
     what="the prompt",
     done_to="read",
+)
+STACKS: Final = Manner(
+    name="stacks",
+    note=Written,
+    limit_s=STACK_S,
+    wait_s=STACK_S,
+    stuck_s=TEXT_STUCK_S,
+    is_quiet=True,
+    too_slow=_slow_stack,
+    what="the texts",
+    done_to="tokenised",
 )
 IMAGES: Final = Manner(
     name="images",

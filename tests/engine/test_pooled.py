@@ -14,6 +14,7 @@ from bodhi_asgi.engine.pooled import PIECE_BYTES, PooledWorks
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners.echo import EchoVocabulary
 from bodhi_asgi.engine.share import ALONE_S, MIN_TOKENS, PIECE_S, Share
+from bodhi_asgi.engine.stack import Stack
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec, PooledWork
 from bodhi_asgi.messages.answers import Vectors
 from bodhi_asgi.messages.conversation import TextPrompt
@@ -29,7 +30,7 @@ class Machine:
         facts = {"embeds": True, "ranks": True, "width": 4, "longest_text": 64, "texts_at_once": 8} | facts
         self.facts = ModelFacts(n_ctx=64, n_vocab=1000, **facts)
         spec = ModelSpec("m", "x", runner="echo", n_batch=BATCH, slots=4, queue_limit=60)
-        self.works = PooledWorks(EchoVocabulary(), self.facts, spec)
+        self.works = PooledWorks(self.facts, spec)
         self.begun: dict[int, tuple[int, int]] = {}
         self.chunks: list[Chunk] = []
         self.order: list[str] = []
@@ -39,10 +40,12 @@ class Machine:
         request: Any = (
             RerankRequest("m", "q", texts) if ranks else EmbedRequest("m", tuple(TextPrompt(text) for text in texts))
         )
-        self.works.add(PooledWork(name, request, owner))
+        stack = Stack(PooledWork(name, request, owner))
+        while not stack.is_read:
+            stack.read(EchoVocabulary(), self.facts.longest_text)
+        self.works.add(stack)
 
     def step(self, limit: int = BATCH, *, is_aborted: bool = False) -> PooledPlan | None:
-        self.chunks += self.works.read(lambda: False)
         plan = self.works.plan(limit)
         if plan is None:
             return None
@@ -92,7 +95,6 @@ def test_owners_take_turns_text_by_text_and_so_do_the_requests_of_one() -> None:
     machine.add("ann1", *[2] * 20, owner="ann")
     machine.add("ann2", *[3] * 20, owner="ann")
     machine.add("bob", *[4] * 20, owner="bob")
-    machine.chunks += machine.works.read(lambda: False)
     plan = machine.works.plan(BATCH)
 
     assert plan is not None
@@ -123,20 +125,9 @@ def test_pairs_and_texts_do_not_share_a_batch() -> None:
     assert [plan.ranks for plan in plans if plan] == [False, True]
 
 
-def test_texts_are_tokenised_for_as_long_as_there_is_time_and_at_least_one() -> None:
-    machine = Machine()
-    machine.add("many", *[1] * 5)
-    for _ in range(4):
-        assert machine.works.read(lambda: True) == []
-        assert machine.works.plan(BATCH) is None
-    machine.works.read(lambda: True)
-    assert machine.works.plan(BATCH) is not None
-
-
 def test_large_vectors_leave_in_chunks_that_fit_a_frame() -> None:
     machine = Machine()
     machine.add("wide", *[1] * 8)
-    machine.works.read(lambda: False)
     plan = machine.works.plan(BATCH)
     assert plan is not None
     wide = bytes(PIECE_BYTES // 2)
@@ -151,7 +142,6 @@ def test_numbers_that_are_not_finite_are_the_fault_of_one_text() -> None:
     machine = Machine()
     machine.add("one", 1, 2)
     machine.add("other", 3)
-    machine.works.read(lambda: False)
     plan = machine.works.plan(BATCH)
     assert plan is not None
     by_length = {tokens(1): bytes(16), tokens(2): b"", tokens(3): bytes(16)}
@@ -167,7 +157,6 @@ def test_a_plan_that_cannot_be_carried_out_ends_its_requests_and_no_others() -> 
     machine = Machine()
     machine.add("long", 50)
     machine.add("waits", 1)
-    machine.works.read(lambda: False)
     assert machine.works.plan(BATCH) is not None
     chunks = machine.works.give_up(EngineStopped("no room"))
 

@@ -127,10 +127,11 @@ class LlamaVocabulary:
                 (llama_cpp.llama_vocab_sep(vocab), llama_cpp.llama_vocab_get_add_sep(vocab)),
             )
         )
-        if query != self._last_query[0]:
-            self._last_query = (query, self.tokens(query, add_special=False, parse_special=False))
+        last = self._last_query  # another thread may be at another query
+        if query != last[0]:
+            last = self._last_query = (query, self.tokens(query, add_special=False, parse_special=False))
         read = self.tokens(document, add_special=False, parse_special=False)
-        return [*begin, *self._last_query[1], *end, *between, *read, *(end or between)]
+        return [*begin, *last[1], *end, *between, *read, *(end or between)]
 
     def render(self, prompt: ChatPrompt) -> str:
         rendered = self._template.render(prompt, self._fence)
