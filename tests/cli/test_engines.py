@@ -19,9 +19,10 @@ async def main():
         await bodhi.load_model("parrot", keep_alive="1h")
         stream = None
         if "busy" in sys.argv:
-            asked = {"model": "parrot", "messages": [{"role": "user", "content": "word " * 300}], "stream": True}
+            asked = {"model": "parrot", "messages": [{"role": "user", "content": "word " * 600}], "stream": True}
             stream = await bodhi.chat_completion(asked)
-            await anext(stream)
+            while not (await anext(stream)).text:
+                pass
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -34,12 +36,15 @@ async def test_a_batch_of_steps_wakes_the_loop_once(monkeypatch: pytest.MonkeyPa
 
 
 async def test_an_unread_answer_is_paused_within_its_limit_though_the_loop_stands_still() -> None:
-    engine = ThreadEngine(replace(ECHO, n_ctx=100_000))
+    engine: Any = ThreadEngine(replace(ECHO, n_ctx=100_000))
     await engine.start()
     stream = engine.submit(work(TALK))
     await anext(stream)
     # The event loop is held here, as a host's synchronous code would hold it.
-    threading.Event().wait(0.2)
+    scheduler, until_s = engine._engine._scheduler, time.monotonic() + 30
+    while not any(sequence.is_paused for sequence in tuple(scheduler._sequences.values())):
+        assert time.monotonic() < until_s, "an answer that nobody reads is not paused"
+        threading.Event().wait(0.001)
     assert 2 * 150 > 150 + 2 * UNREAD_LIMIT >= (await engine.stats()).cells_used > 150
     said = [delta.text async for delta in stream]
     assert "".join(said) == TALK

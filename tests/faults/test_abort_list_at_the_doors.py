@@ -60,6 +60,7 @@ async def witness(request: pytest.FixtureRequest, tmp_path: Path, root: Path) ->
     app = BodhiApp(
         data_dir=tmp_path / "data",
         models={"falcon": str(falcon)},
+        hub={"mode": "offline"},
         engine={"isolation": request.param, "threads": 1, "n_ctx": 1024, "slots": 2, "linger_s": 0},
     )
     async with serving(app) as base, app:
@@ -161,6 +162,7 @@ async def test_files_that_end_engines_are_imported_listed_and_refused(tmp_path: 
             "guessed": {"path": str(DEMO_MODEL_PATH), "draft": str(shelf / "no-file-at-all.gguf")},
         },
         shelf={"folders": [str(shelf)]},
+        hub={"mode": "offline"},
         engine={"threads": 1, "n_ctx": 256, "slots": 2, "linger_s": 0},
     )
     async with serving(app) as base, app:
