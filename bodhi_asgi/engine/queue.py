@@ -1,7 +1,7 @@
-"""Who is next: in turn between owners who hold equally much, in order of arrival within one."""
+"""Who is next: in turn between owners who hold equally much; within one by rank, and then in order of arrival."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -10,9 +10,10 @@ T = TypeVar("T")
 class FairQueue(Generic[T]):
     """Waiting items by owner."""
 
-    def __init__(self) -> None:
+    def __init__(self, rank: Callable[[T], int] = lambda _: 0) -> None:
         # The order of the owners is the order of their turns.
         self._lines: dict[str, deque[T]] = {}
+        self._rank = rank
 
     def __bool__(self) -> bool:
         return bool(self._lines)
@@ -21,8 +22,12 @@ class FairQueue(Generic[T]):
         return sum(map(len, self._lines.values()))
 
     def put(self, owner: str, item: T) -> None:
-        """Stand in line."""
-        self._lines.setdefault(owner, deque()).append(item)
+        """Stand in line, before those of the same owner whose rank is higher."""
+        line = self._lines.setdefault(owner, deque())
+        rank, place = self._rank(item), len(line)
+        while place and self._rank(line[place - 1]) > rank:
+            place -= 1
+        line.insert(place, item)
 
     def put_back(self, owner: str, item: T) -> None:
         """Return to the head of the line and of the turns."""

@@ -53,7 +53,7 @@ class Scheduler:
         self._n_batch = n_batch
         self._queue_limit = queue_limit
         self._queue_limit_per_owner = queue_limit_per_owner
-        self._queue: FairQueue[Running] = FairQueue()
+        self._queue: FairQueue[Running] = FairQueue(lambda sequence: sequence.work.request.priority)
         self._cells = cells
         self._slots = cells.table
         self._running: list[Running] = []  # who was let in first stands first, whenever he came

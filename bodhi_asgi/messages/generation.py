@@ -82,7 +82,8 @@ class GenerateRequest:
     answer. ``adapters`` are exactly those that apply; ``None`` means the model's own, as its settings say. ``tool_use``
     comes with tools; ``thinking_budget`` is in tokens. ``keep_alive_s`` is how long the model stays loaded afterwards
     (0: not at all, negative: for good); ``None`` leaves that as it is. ``assumed`` names the fields that have the value
-    of the dialect because the client gave none, so that what the model's own alias says may take its place.
+    of the dialect because the client gave none, so that what the model's own alias says may take its place. Of the
+    requests of one caller that wait for a slot, those of the lowest ``priority`` go first.
     """
 
     model: str
@@ -103,6 +104,7 @@ class GenerateRequest:
     tool_use: ToolUse | None = None
     thinking_budget: int | None = None
     assumed: tuple[str, ...] = ()
+    priority: int = 0
 
     @property
     def is_guided(self) -> bool:

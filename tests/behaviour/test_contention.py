@@ -27,18 +27,13 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path, request_timeout_s: 
 
 async def waits(door: Door, requests: int) -> None:
     """Return when so many requests stand in line."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while [row.waiting for row in (await door.app.server.loaded_models()).data] != [requests]:
             await asyncio.sleep(0.01)
 
 
-async def nobody_is_served(door: Door) -> None:
-    async with asyncio.timeout(20):
-        while [row.running + row.waiting for row in (await door.app.server.loaded_models()).data] != [0]:
-            await asyncio.sleep(0.01)
-
-
-async def test_a_full_queue_is_told_with_the_place_in_line_and_who_waited_is_answered(door: Door, token: str) -> None:
+async def somebody_speaks(door: Door) -> asyncio.Task[None]:
+    """Have the host be told something long, and return once it is being told."""
     speaks = asyncio.Event()
 
     async def listen() -> None:
@@ -48,8 +43,19 @@ async def test_a_full_queue_is_told_with_the_place_in_line_and_who_waited_is_ans
                     speaks.set()
 
     speaking = asyncio.create_task(listen())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await speaks.wait()
+    return speaking
+
+
+async def nobody_is_served(door: Door) -> None:
+    async with asyncio.timeout(60):
+        while [row.running + row.waiting for row in (await door.app.server.loaded_models()).data] != [0]:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_full_queue_is_told_with_the_place_in_line_and_who_waited_is_answered(door: Door, token: str) -> None:
+    speaking = await somebody_speaks(door)
     waiting = []
     for text in ("first", "second"):
         waiting.append(asyncio.create_task(door.chat(ask(text), token)))
@@ -61,6 +67,27 @@ async def test_a_full_queue_is_told_with_the_place_in_line_and_who_waited_is_ans
     speaking.cancel()
     await asyncio.wait([speaking])
     assert [(await answer).text for answer in waiting] == ["first", "second"]
+
+
+async def test_of_one_callers_requests_the_lowest_priority_goes_first(door: Door, token: str) -> None:
+    done: list[str] = []
+
+    async def answered(name: str, **more: Any) -> None:
+        # Each takes a moment for every word, so that nobody's answer overtakes another's on its way.
+        assert (await door.chat(ask(f"poison: sleep 0.1 {name}", **more), token)).status == 200
+        done.append(name)
+
+    speaking = await somebody_speaks(door)
+    first = asyncio.create_task(answered("later"))
+    await waits(door, 1)
+    second = asyncio.create_task(answered("sooner", priority=-1))
+    await waits(door, 2)
+    speaking.cancel()
+    await asyncio.wait([speaking])
+    await asyncio.gather(first, second)
+    assert done == ["sooner", "later"]
+    refused = await door.chat(ask("hello", priority=101), token)
+    assert (refused.status, refused.error["param"]) == (400, "priority")
 
 
 @pytest.mark.parametrize("request_timeout_s", [1.0])

@@ -41,6 +41,13 @@ def test_one_owner_is_served_in_order_of_arrival() -> None:
     assert emptied(filled("a1", "a2", "a3")) == ["a1", "a2", "a3"]
 
 
+def test_the_lowest_rank_of_one_owner_goes_first_and_equals_in_order_of_arrival() -> None:
+    queue: FairQueue[str] = FairQueue(lambda item: int(item[2:] or 0))
+    for arrival in ("a1", "a2+1", "a3-1", "b1+9", "a4-1", "a5", "b2"):
+        queue.put(arrival[0], arrival)
+    assert emptied(queue) == ["a3-1", "b2", "a4-1", "b1+9", "a1", "a5", "a2+1"]
+
+
 def test_owners_take_turns_however_many_wait_for_one() -> None:
     assert emptied(filled("a1", "a2", "a3", "b1", "c1")) == ["a1", "b1", "c1", "a2", "a3"]
 

@@ -89,6 +89,7 @@ def decode(body: JSONObject | ChatCompletionRequest, limits: RequestLimits) -> C
         logprobs=_logprobs(wire),
         adapters=adapters_of(wire.lora),
         keep_alive_s=wire.keep_alive,
+        priority=wire.priority or 0,
         constraint=constraint_of(wire),
         tool_use=tool_use,
         thinking_budget=budget,

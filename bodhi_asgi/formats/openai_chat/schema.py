@@ -128,6 +128,10 @@ class ChatCompletionRequest(SamplingOptions, GuidedOptions, ToolOptions, Thinkin
         Annotated[int, Field(ge=0, le=20), WHOLE] | None,
         Field(description="With logprobs: so many of the likeliest tokens at each place."),
     ] = None
+    priority: Annotated[
+        Annotated[int, Field(ge=-100, le=100), WHOLE] | None,
+        Field(description="Of the requests of one caller that wait, the lowest goes first; 0 unless said otherwise."),
+    ] = None
     user: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="Taken and not used.")] = None
 
 

@@ -62,6 +62,7 @@ def decode(body: JSONObject | CompletionRequest, limits: RequestLimits) -> Compl
             adapters=adapters,
             constraint=constraint,
             keep_alive_s=wire.keep_alive,
+            priority=wire.priority or 0,
             assumed=("max_tokens",) if wire.max_tokens is None else (),
             **endings,
         )

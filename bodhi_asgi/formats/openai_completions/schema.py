@@ -69,6 +69,10 @@ class CompletionRequest(SamplingOptions, GuidedOptions):
             description="How long the model stays loaded afterwards: seconds, or a duration such as 5m; -1 is for good."
         ),
     ] = None
+    priority: Annotated[
+        Annotated[int, Field(ge=-100, le=100), WHOLE] | None,
+        Field(description="Of the requests of one caller that wait, the lowest goes first; 0 unless said otherwise."),
+    ] = None
     user: Annotated[Annotated[str, Field(max_length=512)] | None, Field(description="Taken and not used.")] = None
 
 
