@@ -16,7 +16,7 @@ from bodhi_asgi.models.configured import ConfiguredModels
 from bodhi_asgi.models.discovered import DiscoveredModels, Index
 from bodhi_asgi.models.errors import ModelNotFound
 from bodhi_asgi.models.search import KnownModel
-from bodhi_asgi.models.types import SETTINGS_REPO, Alias, AliasSpec, FileReference, ModelEntry, ModelQuery
+from bodhi_asgi.models.types import MAIN, SETTINGS_REPO, Alias, AliasSpec, FileReference, ModelEntry, ModelQuery
 from bodhi_asgi.shelf.errors import ModelFileNotFound
 from bodhi_asgi.shelf.service import ShelfService
 from bodhi_asgi.shelf.types import LocalFile, Removed
@@ -126,7 +126,10 @@ class CatalogueService:
         settings = await self._settings()
         index = await self._discovered.index()
         known = await self._discovered.known(index.placed.values())
-        return _document(settings, index, {_reference(file): shelved.capabilities for file, shelved in known.items()})
+        can = {_reference(file): shelved.capabilities for file, shelved in known.items()}
+        for name in self._configured.names:
+            can[FileReference(SETTINGS_REPO, name)] = await self._configured.capabilities(name)
+        return _document(settings, index, can)
 
     async def _alias(self, caller: Caller, alias: Alias) -> ModelEntry:
         (entry,) = await self._entries(caller, [(alias.name, alias.file, alias)])
@@ -164,11 +167,31 @@ def _document(settings: Settings, index: Index, can: Mapping[FileReference, Sequ
         reference = _reference(file)
         return KnownModel(name, reference, file.size_bytes, tuple(can.get(reference, ())))
 
-    models = [KnownModel(name, FileReference(SETTINGS_REPO, name), size) for name, size in settings]
+    models = []
+    for name, size in settings:
+        reference = FileReference(SETTINGS_REPO, name)
+        models.append(KnownModel(name, reference, size, tuple(can.get(reference, ()))))
     models += [known(name, file) for name, file in index.named.items()]
     have_names = set(map(_reference, index.named.values()))
     models += [known("", file) for file in index.placed.values() if _reference(file) not in have_names]
+    for (repo, filename), file in _current(index).items():
+        # What aliases stand for that were made before the file was here.
+        can_do = tuple(can.get(_reference(file), ()))
+        models.append(KnownModel("", FileReference(repo, filename), file.size_bytes, can_do))
     return search.document(models)
+
+
+def _current(index: Index) -> Mapping[tuple[str, str], LocalFile]:
+    """The files that ``main`` means where they are known by other revisions only."""
+    found: dict[tuple[str, str], LocalFile] = {}
+    for file in index.placed.values():
+        key = (file.repo, file.filename)
+        before = found.get(key)
+        if (*key, MAIN) in index.placed:
+            continue
+        if before is None or (file.is_current, file.snapshot) > (before.is_current, before.snapshot):
+            found[key] = file
+    return found
 
 
 def _reference(file: LocalFile) -> FileReference:

@@ -11,6 +11,10 @@ from bodhi_asgi.cache.types import Cache
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.types import AdapterSpec, ModelSpec, Speculation, SpeculationKind, Tuning
 from bodhi_asgi.errors import MissingDependency
+from bodhi_asgi.gguf.facts import facts_of
+from bodhi_asgi.gguf.parts import read_model
+from bodhi_asgi.gguf.types import GgufInvalid
+from bodhi_asgi.models.capabilities import capabilities_of
 from bodhi_asgi.models.errors import ModelFileMissing
 from bodhi_asgi.models.files import locate
 from bodhi_asgi.models.flags import tuned_by
@@ -81,6 +85,12 @@ class ConfiguredModels:
             f"models.file:{name}", lambda: asyncio.to_thread(_file_status, name, self.reference(name))
         )
 
+    async def capabilities(self, name: str) -> tuple[str, ...]:
+        """What it can do by the headers of its files; nothing where they are not here or cannot be read."""
+        return await self._cache.get_or_compute(
+            f"models.capabilities:{name}", lambda: asyncio.to_thread(_capabilities, name, self._entries[name])
+        )
+
 
 def spec_of(name: str, path: str, engine: EngineSettings) -> ModelSpec:
     """What the engine is told of a model and of how to run it."""
@@ -143,6 +153,16 @@ def _adapters(name: str, adapters: Mapping[str, AdapterSettings]) -> tuple[Adapt
         AdapterSpec(one, str(locate(f"{name}', adapter '{one}", adapter.path)), adapter.scale)
         for one, adapter in adapters.items()
     )
+
+
+def _capabilities(name: str, entry: str | ModelSettings) -> tuple[str, ...]:
+    try:
+        facts = facts_of(*read_model(locate(name, path_of(entry))))
+        projector = projector_of(entry)
+        eyes = None if projector is None else facts_of(*read_model(locate(name, projector)))
+    except (OSError, GgufInvalid, ModelFileMissing, MissingDependency):
+        return ()
+    return capabilities_of(facts, eyes).names
 
 
 def _file_status(name: str, reference: str) -> tuple[int, int | None]:

@@ -4,13 +4,20 @@ A hub reference is written ``owner/repo/file.gguf``. Nothing is downloaded here.
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from bodhi_asgi.errors import MissingDependency
+from bodhi_asgi.gguf.names import part_of
+from bodhi_asgi.gguf.parts import parts
+from bodhi_asgi.gguf.types import GgufInvalid
 from bodhi_asgi.models.errors import ModelFileMissing
 
 HUB_REFERENCE: Final = re.compile(r"(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})/(?P<file>[^\\\0]{1,255}\.gguf)")
+
+MAX_LINKS: Final = 40
+"""Of links that lead to links; the kernel follows no more."""
 
 
 def locate(name: str, reference: str) -> Path:
@@ -20,7 +27,7 @@ def locate(name: str, reference: str) -> Path:
     """
     path = Path(reference).expanduser()
     if path.is_file():
-        return path.resolve()
+        return _placed(path)
     hub = HUB_REFERENCE.fullmatch(reference)
     if hub is not None and ".." not in reference:
         cached = _in_hub_cache(hub["repo"], hub["file"])
@@ -31,6 +38,22 @@ def locate(name: str, reference: str) -> Path:
             model=name,
         )
     raise ModelFileMissing(f"model '{name}': there is no file at '{path}'", model=name)
+
+
+def _placed(path: Path) -> Path:
+    """Where a file really lies; but the first part of a split model stays where the others are found by their names.
+
+    In the Hugging Face cache that is among links, and what they lead to has names that tell nothing.
+    """
+    place = path
+    for _ in range(MAX_LINKS):
+        with suppress(GgufInvalid):
+            if part_of(place.name) is not None and parts(place):
+                return place.parent.resolve() / place.name
+        if not place.is_symlink():
+            break
+        place = place.parent / place.readlink()
+    return path.resolve()
 
 
 def _in_hub_cache(repo: str, file: str) -> Path | None:

@@ -23,8 +23,8 @@ from bodhi_asgi.models.types import FileReference, ModelQuery
 ESCAPED: Final = re.compile(r"[%_|]")
 COLUMNS: Final = ("name", "repo", "filename", "snapshot", "capabilities", "size_bytes")
 OF_FILE: Final = COLUMNS[4:]
-CAPABILITIES: Final = {"vision": "vision", "tool_use": "tools", "reasoning": "thinking"}
-"""What is asked for, by the names that models' families have for it."""
+CAPABILITIES: Final = {"tool_use": "tools", "reasoning": "thinking"}
+"""What is asked for by other names than models' families have for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _conditions(both: FromClause, grants: Grants, query: ModelQuery) -> list[Col
         found.append(or_(size.is_(None), size >= query.size_min))
     if query.size_max is not None:
         found.append(or_(size.is_(None), size <= query.size_max))
-    found += [both.c.capabilities.like(f"% {CAPABILITIES[name]} %") for name in sorted(query.capabilities)]
+    found += [both.c.capabilities.like(f"% {CAPABILITIES.get(name, name)} %") for name in sorted(query.capabilities)]
     if query.search:
         wanted = "%" + ESCAPED.sub(r"|\g<0>", query.search.lower()) + "%"
         columns = (func.lower(both.c[name]) for name in ("name", "repo", "filename"))

@@ -77,7 +77,7 @@ class Source(StrEnum):
     MODEL = "model"
 
 
-Capability: TypeAlias = Literal["vision", "tool_use", "reasoning"]
+Capability: TypeAlias = Literal["vision", "tool_use", "reasoning", "audio", "infill", "embedding", "rerank"]
 Sort: TypeAlias = Literal["name", "repo", "filename", "source"]
 
 

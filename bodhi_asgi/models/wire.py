@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -25,7 +25,7 @@ TYPES: Final[Mapping[str, Source | None]] = MappingProxyType(
 """The kinds of models by their names in queries; of the last two there are none yet."""
 
 API_FORMATS: Final = ("openai", "responses", "anthropic", "gemini", "liberty")
-CAPABILITIES: Final = ("vision", "tool_use", "reasoning")
+CAPABILITIES: Final[tuple[str, ...]] = get_args(Capability)
 SORTS: Final = ("name", "alias", "repo", "filename", "source")
 ORDERS: Final = ("asc", "desc")
 MAX_LIST_CHARS: Final = 256

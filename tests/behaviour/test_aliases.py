@@ -1,11 +1,12 @@
 """Aliases through every door: made, listed, spoken to, changed while somebody listens, and gone."""
 
+import json
 from typing import Any
 
 import pytest
 
 from bodhi_asgi import Grants, Scope
-from tests.behaviour.doors import Answer, Door
+from tests.behaviour.doors import Answer, DirectDoor, Door, HttpDoor
 
 WRITES = (Scope.MODELS_READ, Scope.MODELS_WRITE, Scope.INFERENCE)
 PARROT = {"repo": "bodhi/settings", "filename": "parrot"}
@@ -52,6 +53,42 @@ async def test_an_edited_alias_counts_from_the_next_request_on(door: Door) -> No
     renamed = await door.alias("update", made["id"], {"alias": "bard", **PARROT}, token=token)
     assert renamed.body["alias"] == "bard"
     assert (await say(door, token)).error["code"] == "model_not_found"
+
+
+async def test_a_running_stream_ends_as_it_began_when_its_alias_is_edited(door: Door) -> None:
+    token = await writer(door)
+    made = await create(door, token)
+    text = " ".join(f"word{number}" for number in range(60))
+    body = {"model": "poet", "messages": [{"role": "user", "content": text}], "stream": True}
+
+    async def edit() -> None:
+        params = {"max_tokens": 1, "stop": ["word5"]}
+        edited = {"alias": "poet", **PARROT, "request_params": params, "context_params": ["--ctx-size 128"]}
+        assert (await door.alias("update", made["id"], edited, token=token)).status == 200
+
+    if isinstance(door, HttpDoor):
+        headers = {"Authorization": f"Bearer {token}"}
+        async with door.client.stream("POST", "v1/chat/completions", json=body, headers=headers) as response:
+            lines = response.aiter_lines()
+            chunks = [await anext(lines)]
+            await edit()
+            chunks += [line async for line in lines]
+        read = [json.loads(line[6:]) for line in chunks if line.startswith("data: {")]
+    else:
+        assert isinstance(door, DirectDoor)
+        stream = await door._verbs(token).chat_completion(body)
+        read = [(await anext(aiter(stream))).model_dump()]
+        await edit()
+        read += [chunk.model_dump() async for chunk in stream]
+    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in read) == text
+    assert (await say(door, token)).text == "one"
+
+
+async def test_what_a_model_can_do_is_asked_for_by_name(door: Door) -> None:
+    token = await writer(door)
+    for name in ("tool_use", "reasoning", "vision", "embedding", "rerank", "audio", "infill"):
+        listed = await door.all_models(token, capability=name)
+        assert (listed.status, listed.body["total"]) == (200, 0)
 
 
 async def test_aliases_are_copied_fetched_and_removed(door: Door) -> None:

@@ -1,5 +1,6 @@
 """The list of all models on every database: filtered, in order and in pages, with a total that is right."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import pytest
 from bodhi_asgi.caller import Caller, Grants, Scope, ScopeMissing
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.errors import Invalid
+from bodhi_asgi.events.types import ModelFilesDescribed
 from bodhi_asgi.models.types import AliasSpec, FileReference, ModelQuery, Source
+from tests.gguf.files import model_bytes
 from tests.models.conftest import MODEL, Family
 
 ANN = Caller.user("ann", scopes=(Scope.MODELS_READ, Scope.MODELS_WRITE))
@@ -133,3 +136,20 @@ async def test_a_query_that_cannot_be_is_refused_by_its_field(
     with pytest.raises(Invalid) as refused:
         await family.catalogue.list(ANN, ModelQuery(**query))
     assert refused.value.param == param
+
+
+async def test_models_are_asked_for_by_what_they_can_do(full: Family) -> None:
+    full.hub.add("owner/vectors", "vectors-Q8_0.gguf", model_bytes(pooling_type=1), ref="main")
+    await full.aliases.create(ANN, AliasSpec("small-demo", FileReference("bodhi/settings", "demo")))
+    await full.aliases.create(ANN, AliasSpec("meaning", FileReference("owner/vectors", "vectors-Q8_0.gguf")))
+    await full.shelf.look()
+    with full.events.subscribe(ModelFilesDescribed) as described:
+        async with asyncio.timeout(20):
+            while await full.shelf.queue_status(ANN) != "idle":
+                await anext(described)
+    found = ["meaning", "owner/vectors:Q8_0"]
+    assert await names(full, capabilities=frozenset({"embedding"})) == found
+    assert await names(full, capabilities=frozenset({"tool_use"})) == ["demo", "small-demo"]
+    assert await names(full, capabilities=frozenset({"tool_use", "embedding"})) == []
+    page = await full.catalogue.list(ANN, ModelQuery(capabilities=frozenset({"embedding"}), page_size=1))
+    assert (page.total, [entry.name for entry in page.data]) == (2, found[:1])
