@@ -56,7 +56,7 @@ class BodhiApp:
     ) -> None:
         self.server = BodhiServer(config, identity=identity, clock=clock, **settings)
         self._http = HttpApp(self.server, with_docs=bool(self.server.config.docs))
-        self._drain = Drain(self.server.begin_drain)
+        self._drain = Drain(self.server.begin_drain, signals=self.server.config.drain_on_signals)
         self._mounts: WeakKeyDictionary[Starlette, set[str]] = WeakKeyDictionary()
         self._wraps = ""
         self._has_warned = False
@@ -86,6 +86,7 @@ class BodhiApp:
 
     async def aclose(self) -> None:
         """Stop the server, whoever started it. Idempotent."""
+        self._drain.close()
         await self.server.shutdown()
 
     def for_request(self, request: HasScope) -> Bodhi:
@@ -114,11 +115,13 @@ class BodhiApp:
                 log.critical("bodhi could not start: %s", error.message)
                 if self.server.config.on_start_failure == "raise":
                     raise
+            self._drain.listen()
             yield {"bodhi": self.server}
 
     async def _end_with_the_last_host(self) -> None:
         """Close also what a host's own start-up code had started before our lifespan was entered."""
         if self.server.lifecycle.leases == 0:
+            self._drain.close()
             await self.server.lifecycle.aclose()
 
     def install(self, app: H, path: str = "/bodhi") -> H:

@@ -10,22 +10,39 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from bodhi_asgi.http.signals import Signals
+
 PROBE_S: Final = 0.1
 
 
 class Drain:
-    """Polls only while something is open, and calls ``begin`` once."""
+    """Polls only while something is open, and calls ``begin`` once.
 
-    def __init__(self, begin: Callable[[], None]) -> None:
+    With ``signals`` it also hears SIGTERM and SIGINT in front of the server's own handlers.
+    """
+
+    def __init__(self, begin: Callable[[], None], *, signals: bool = False) -> None:
         self._begin = begin
+        self._signals = Signals(begin) if signals else None
         self._open = 0
         self._task: asyncio.Task[None] | None = None
+
+    def listen(self) -> None:
+        """Hear the process's signals, when that is wanted."""
+        if self._signals is not None:
+            self._signals.listen()
+
+    def close(self) -> None:
+        """Give the signals back."""
+        if self._signals is not None:
+            self._signals.close()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """While a request is open."""
         self._open += 1
         if self._task is None or self._task.done():
+            self.listen()  # a server may have set its own handlers since
             self._task = asyncio.get_running_loop().create_task(self._watch(), name="bodhi-drain-watch")
         try:
             yield

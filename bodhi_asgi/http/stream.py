@@ -21,6 +21,8 @@ PING: Final = b": ping\n\n"
 YIELD_EVERY: Final = 8
 LAST_WORD_S: Final = 1.0
 """Seconds for a client to take the last word of a stream when the server stops."""
+CANCELLED_WORD_S: Final = 0.3
+"""The same where somebody has cancelled us and waits."""
 RETRY_S: Final = 5.0
 
 HEADERS: Final = (
@@ -68,8 +70,10 @@ async def send_stream(
     gone = asyncio.create_task(_until_gone(receive))
     drain = asyncio.ensure_future(draining())
     tasks: list[asyncio.Future[Any]] = [gone, drain]
+    has_begun = False
     try:
         await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *headers]})
+        has_begun = True
         sender = asyncio.create_task(_send_frames(stream, line, on_error))
         pulse = asyncio.create_task(line.keep_alive())
         tasks += [sender, pulse]
@@ -84,6 +88,15 @@ async def send_stream(
             if not await line.sends_within(LAST_WORD_S, stream.error_frame(error)):
                 return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except asyncio.CancelledError:
+        # So do servers end what is open when they stop. The work ends first, then a client that is there is told.
+        if has_begun and not gone.done():
+            await _cancel(*tasks[1:])
+            await stream.aclose()
+            error = ShuttingDown("the server has ended this request; the answer is not complete")
+            if await line.sends_within(CANCELLED_WORD_S, stream.error_frame(error)):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        raise
     finally:
         try:
             await _cancel(*tasks)

@@ -98,6 +98,10 @@ class BodhiServerConfig(BaseModel):
         Literal["raise", "degrade"],
         Field(description="When start fails, fail the host's start too, or answer 503 below the mount."),
     ] = "raise"
+    drain_on_signals: Annotated[
+        bool,
+        Field(description="Hear SIGTERM and SIGINT before the server does, so that open streams end at once."),
+    ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Level of the command line's own log.")
     ] = "info"

@@ -1,0 +1,195 @@
+"""One process of a host on a server, asked everything that a guest has to answer for, from its start to its end.
+
+A process for each host, way to attach and server: starting it costs most, so no question has one of its own.
+"""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.servers import Spawned, spawned
+
+KINDS = ("starlette", "fastapi", "litestar", "quart", "django")
+ATTACHES = ("lifespan", "install", "none")
+CHAT = "/bodhi/v1/chat/completions"
+LONG: dict[str, Any] = {
+    "model": "parrot", "stream": True,
+    "messages": [{"role": "user", "content": "poison: sleep 0.02 " + "word " * 1500}],
+}  # fmt: skip
+AS_ANN = {"x-user": "ann"}
+AT_ONCE_S = 0.3
+TRIES = 20
+APP = "tests.hosts.site:app"
+HAS_ENDED_S = 12.0
+"""Below the 30 s that the stream would go on for; how soon it really ends stands in ``docs/hosts.md``."""
+
+COMMANDS = {
+    "uvicorn": ["uvicorn", APP, "--port", "0"],
+    "hypercorn": ["hypercorn", APP, "--bind", "127.0.0.1:0", "--graceful-timeout", "1"],
+    "daphne": ["daphne", "-b", "127.0.0.1", "-p", "0", APP],
+    "granian": ["granian", "--interface", "asgi", "--uds", "{folder}/site.sock", APP],
+}
+RUNNING = {
+    "uvicorn": r"running on (http://127\.0\.0\.1:\d+)",
+    "hypercorn": r"Running on (http://127\.0\.0\.1:\d+)",
+    "daphne": r"Listening on TCP address (127\.0\.0\.1:\d+)",
+    "granian": r"Started worker-(\d+)",
+}
+KNOWS_LIFESPANS = {"uvicorn": True, "hypercorn": True, "daphne": False, "granian": True}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured on the way, in seconds."""
+
+    cancelled_s: float
+    last_word_s: float
+    ended_s: float
+
+
+@asynccontextmanager
+async def site(server: str, kind: str, attach: str, folder: Path) -> AsyncIterator[tuple[Spawned, httpx2.AsyncClient]]:
+    environment = {
+        "SITE_KIND": kind,
+        "SITE_ATTACH": attach,
+        "SITE_FOLDER": str(folder / "data"),
+        "SITE_ISOLATION": "process" if attach == "install" else "thread",
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-m", *(part.format(folder=folder) for part in COMMANDS[server])]
+    async with spawned(command, environment) as process:
+        where = await process.until(RUNNING[server])
+        if server == "granian":
+            transport = httpx2.AsyncHTTPTransport(uds=str(folder / "site.sock"))
+            client = httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=60)
+        else:
+            client = httpx2.AsyncClient(base_url=where if "://" in where else f"http://{where}", timeout=60)
+        async with client:
+            yield process, client
+
+
+async def whole_life(server: str, kind: str, attach: str, folder: Path) -> Figures:
+    """Start it, ask it everything, end it. Raises AssertionError."""
+    async with site(server, kind, attach, folder) as (process, client):
+        await _the_host_is_as_it_was(client, kind, attach, server)
+        await _failures_stay_inside(client)
+        cancelled_s = await _a_client_that_goes_is_heard(client)
+        told = (await client.get("/facts")).json()
+        assert (told["opened"], told["handled"], told["status"]) == (1, [], "ready")
+        family = descendants(process.process.pid)
+        last_word_s, ended_s = await _it_ends_with_a_last_word(process, client)
+        async with asyncio.timeout(30):
+            while any(is_alive(pid) for pid in family):
+                await asyncio.sleep(0.02)
+        output = process.output
+        is_run = KNOWS_LIFESPANS[server] and attach != "none"
+        assert ("starts with its first request" in output) is not is_run, output
+        if is_run:
+            assert output.count("bodhi is closed") == 1, output
+            if attach == "install" or kind != "django":
+                assert ("the host starts and bodhi is ready" in output) is (kind != "django"), output
+        return Figures(cancelled_s, last_word_s, ended_s)
+
+
+async def _the_host_is_as_it_was(client: httpx2.AsyncClient, kind: str, attach: str, server: str) -> None:
+    assert (await client.get("/")).text == "the host's own page"
+    assert (await client.get("/bodhi/ping")).json() == {"message": "pong"}
+    assert (await client.get("/bodhi/v1/models")).status_code == 401
+    await client.get("/login")
+    before = (await client.get("/state")).json()
+    answer = await client.post(CHAT, json={**LONG, "stream": False, "messages": HELLO}, headers=AS_ANN)
+    assert answer.json()["choices"][0]["message"]["content"] == "hello there"
+    assert (await client.get("/ask")).text == "hello there"
+    assert (await client.get("/who")).json() == {"user": "ann"}
+    after = (await client.get("/state")).json()
+    assert after == before
+    if attach == "install":
+        assert after["bodhi"] is True
+    if KNOWS_LIFESPANS[server] and kind in ("starlette", "fastapi"):
+        assert "host" in after["keys"]
+
+
+HELLO = [{"role": "user", "content": "hello there"}]
+
+
+async def _failures_stay_inside(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/bodhi/v1/models", headers={"x-user": "explode"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "identity_failed")
+    answer = await client.get("/bodhi/v1/nothing", headers=AS_ANN)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "invalid_request_error")
+
+
+async def _a_client_that_goes_is_heard(client: httpx2.AsyncClient) -> float:
+    """Seconds from leaving in the middle of an answer to an engine that is idle: the best of several."""
+    best_s = float("inf")
+    for _ in range(TRIES):
+        async with client.stream("POST", CHAT, json=LONG, headers=AS_ANN) as response:
+            await _first_words(response.aiter_lines())  # they come while the answer is being made, which takes 30 s
+        left_s = time.monotonic()
+        async with asyncio.timeout(20):
+            while (await client.get("/facts")).json()["running"]:
+                pass
+        best_s = min(best_s, time.monotonic() - left_s)
+        if best_s < AT_ONCE_S:
+            return best_s
+    raise AssertionError(f"the engine heard of it after {best_s:.2f} s at best")
+
+
+async def _first_words(lines: Any) -> None:
+    async with asyncio.timeout(20):
+        async for line in lines:
+            if '"content":"' in line.replace(" ", "") and '"content":""' not in line.replace(" ", ""):
+                return
+    raise AssertionError("the stream ended without a word")
+
+
+async def _it_ends_with_a_last_word(process: Spawned, client: httpx2.AsyncClient) -> tuple[float, float]:
+    async with client.stream("POST", CHAT, json=LONG, headers=AS_ANN) as response:
+        lines = response.aiter_lines()
+        await _first_words(lines)
+        began_s = time.monotonic()
+        process.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(HAS_ENDED_S):
+            rest = [line async for line in lines if line.startswith("data: ")]
+        last_word_s = time.monotonic() - began_s
+    assert json.loads(rest[-1][6:])["error"]["code"] == "server_shutting_down", rest[-1]
+    async with asyncio.timeout(HAS_ENDED_S):
+        await process.process.wait()
+    return last_word_s, time.monotonic() - began_s
+
+
+def descendants(pid: int) -> set[int]:
+    """A process and all that it and its children have started."""
+    found, unseen = {pid}, [pid]
+    while unseen:
+        for path in Path(f"/proc/{unseen.pop()}/task").glob("*/children"):
+            try:
+                new = {int(child) for child in path.read_text().split()} - found
+            except OSError:
+                continue
+            found |= new
+            unseen += new
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has asked for its exit code does not."""
+    try:
+        state = re.search(r"\) (\w)", Path(f"/proc/{pid}/stat").read_text())
+    except OSError:
+        return False
+    return state is not None and state.group(1) != "Z"
+
+
+if __name__ == "__main__":  # the figures of docs/hosts.md: python -m tests.hosts.matrix SERVER KIND ATTACH FOLDER
+    print(asyncio.run(whole_life(*sys.argv[1:4], Path(sys.argv[4]))))

@@ -1,0 +1,13 @@
+"""Every host on daphne, however it is attached."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.matrix import ATTACHES, KINDS, whole_life
+
+
+@pytest.mark.parametrize("attach", ATTACHES)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_whole_life_on_daphne(kind: str, attach: str, tmp_path: Path) -> None:
+    await whole_life("daphne", kind, attach, tmp_path)
