@@ -81,7 +81,20 @@ async def starlette_notes(browser: Browser, folder: Path) -> None:
         await taken(browser, "starlette_notes_narrow", NARROW, "light", found)
 
 
-PROJECTS = {"starlette_notes": starlette_notes}
+async def fastapi_helpdesk(browser: Browser, folder: Path) -> None:
+    async with started("fastapi_helpdesk", "helpdesk", folder, HELPDESK_DATABASE=str(folder / "desk.db")) as address:
+
+        async def asked(page: Page) -> None:
+            await page.goto(address)
+            await page.get_by_label("Question").fill("What is the capital of France?")
+            await page.get_by_role("button", name="Ask").click()
+            await page.locator("#talk .answer").wait_for()
+            await page.get_by_role("button", name="Ask").wait_for()
+
+        await taken(browser, "fastapi_helpdesk", WIDE, "light", asked)
+
+
+PROJECTS = {"starlette_notes": starlette_notes, "fastapi_helpdesk": fastapi_helpdesk}
 
 
 async def main() -> None:

@@ -10,13 +10,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from bodhi_asgi import BodhiApp
 from notes.app import create_app
 from notes.settings import Settings
+
+expect.set_options(timeout=60_000)  # a busy machine is no error
 
 PROJECT = Path(__file__).parents[1]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -76,6 +78,7 @@ async def browser() -> AsyncIterator[Page]:
         # Chromium's sandbox does not work for root, as whom tests run in containers.
         chromium = await playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         page = await chromium.new_page()
+        page.set_default_timeout(60_000)
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
