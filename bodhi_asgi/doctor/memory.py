@@ -89,17 +89,20 @@ def _available() -> int | None:
 
 def about_model(name: str, model: ModelMemory, room: Room) -> Finding:
     """One model against what there is."""
-    needed, cache = model.total_bytes, model.cache_bytes
+    needed, cache = model.most_bytes, model.cache_bytes
     context = f"{size(cache)}" if cache is not None else "an unknown amount"
     found = (
         f"needs about {size(needed)}: {size(model.weight_bytes)} of weights, "
         f"{context} for a context of {model.context_tokens} tokens, {size(model.compute_bytes)} to compute with"
     )
+    if model.stowage_bytes:
+        found += f", {size(model.stowage_bytes)} for conversations that rest"
     facts: dict[str, Any] = {
         "needed_bytes": needed,
         "weights_bytes": model.weight_bytes,
         "kv_bytes": cache,
         "compute_bytes": model.compute_bytes,
+        "prefix_bytes": model.stowage_bytes,
         "context_tokens": model.context_tokens,
     }
     advice = "Set engine.n_ctx lower, use a smaller model or quantisation, or give engines more (engine.memory_bytes)."

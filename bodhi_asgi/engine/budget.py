@@ -30,7 +30,7 @@ def needed_bytes(spec: ModelSpec) -> int:
     """What ``spec`` takes of main memory; nothing where a graphics card holds it. Blocking. Raises ModelLoadFailed."""
     if spec.runner != "llama" or spec.n_gpu_layers:
         return 0
-    total = model_memory(Path(spec.path), spec).total_bytes
+    total = model_memory(Path(spec.path), spec).most_bytes
     total += sum(_file_bytes(adapter.path) for adapter in spec.adapters)
     total += projector_bytes(Path(spec.projector)) if spec.projector else 0
     return total + (draft_bytes(spec) if spec.speculation.path else 0)

@@ -1,20 +1,23 @@
 """The cells of running sequences, and what is left in them for those who come later.
 
-A sequence that leaves its place leaves its cells behind as cache, until somebody needs them; one that begins takes over
-the longest beginning that is there. One that shares a long beginning with another whose prompt is just being computed
-waits for it, so that a burst on a common beginning computes that once.
+A sequence that leaves its place leaves its cells behind as cache, until somebody needs them, or until they were unused
+for so long that they are better copied out to memory; one that begins takes over the longest beginning that is there.
+One that shares a long beginning with another whose prompt is just being computed waits for it, so that a burst on a
+common beginning computes that once.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bodhi_asgi.engine.cached import CachedSequences
 from bodhi_asgi.engine.images import seam
-from bodhi_asgi.engine.life import life_of
+from bodhi_asgi.engine.life import life_of, rest_of
 from bodhi_asgi.engine.plan import Edit
 from bodhi_asgi.engine.prefix import NoPrefix, PrefixCache, RadixPrefix
 from bodhi_asgi.engine.sequence import Sequence
 from bodhi_asgi.engine.slots import SlotTable
+from bodhi_asgi.engine.stowage import Stowage, make_stowage
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 
 LEAST_SHARED: Final = 16
@@ -27,25 +30,18 @@ WORTH_WAITING: Final = 32
 WORTH_KEEPING: Final = 32
 """So many tokens of a prompt are worth a copy of the state they lead to, where sequences are shared whole."""
 
-SHORT: Final = 256
-"""What is shorter saves little, and still lengthens every step: llama.cpp looks at each cell to see whose it is."""
-
-SHORT_SHARE: Final = 64
-LEAST_FOR_SHORT: Final = 256
-"""Short sequences may keep a small share of the cells as cache, or so many; long ones all that nobody needs.
-
-With an eighth in their place, a small model lost a third of its speed. Where sequences are shared whole, the few ids
-that there are for the cache bound it anyway.
-"""
+WORTH_FETCHING: Final = 32
+"""So many tokens less to compute make it worth to fetch a sequence from memory, where cells have less of it."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """How much of a prompt is ``ready`` in ``source``, how much ``leader`` is about to have, and how much somebody has
-    in a form that cannot be shared."""
+    """How much of a prompt is ``ready`` in ``source`` or in memory at ``place``, how much ``leader`` is about to have,
+    and how much somebody has in a form that cannot be shared."""
 
     source: int = -1
     ready: int = 0
+    place: int | None = None
     leader: Sequence | None = None
     promised: int = 0
     missed: int = 0
@@ -55,8 +51,8 @@ class Cells:
     """Slots, cells and the prefix cache as one.
 
     ``shared`` lets owners use what others have computed. ``whole`` is for models whose sequences can only be shared as
-    they stand: copies are kept of the places where prompts are likely to part. What is cached is given up when so many
-    tokens as ``life`` says have been computed since it was used last.
+    they stand: copies are kept of the places where prompts are likely to part. For ``life``, ``rest`` and ``stowage``
+    see :class:`~bodhi_asgi.engine.cached.CachedSequences`.
     """
 
     def __init__(
@@ -67,6 +63,8 @@ class Cells:
         shared: bool = False,
         whole: bool = False,
         life: int | None = None,
+        rest: int | None = None,
+        stowage: Stowage | None = None,
     ) -> None:
         self.table = table
         self._prefix = prefix or NoPrefix()
@@ -74,10 +72,14 @@ class Cells:
         self._whole = whole
         self._keeps_copies = whole and not isinstance(self._prefix, NoPrefix)
         self._running: dict[int, Sequence] = {}
-        self._life = life
-        self._computed = 0
-        self._let_go_at: dict[int, int] = {}  # how much was computed when they were used last, longest unused first
-        self._short: dict[int, int] = {}  # the cells of short sequences that are cached, longest unused first
+        self._cached = CachedSequences(
+            table, self._prefix, whole=whole, life=life, rest=rest, stowage=stowage or Stowage()
+        )
+
+    @property
+    def stowed(self) -> int:
+        """Cells whose contents are in memory."""
+        return self._cached.cells_stowed
 
     @property
     def available(self) -> int:
@@ -108,9 +110,12 @@ class Cells:
         ready = found.ready if found.ready >= LEAST_SHARED else 0
         if ready:
             self.table.hold(sequence.slot, 0)  # of a first step that was given up
-            self.table.share(found.source, sequence.slot, ready)
-            if found.source not in self._running:
-                self._let_go(found.source)
+            if found.place is not None:
+                self._cached.fetch(found.place, sequence.slot, ready)
+            else:
+                self.table.share(found.source, sequence.slot, ready)
+                if found.source not in self._running:
+                    self._cached.use(found.source)
         sequence.begin_at(ready)
         if self._keeps_copies:
             places = (found.missed, sequence.prompt_tokens - 1)
@@ -133,10 +138,10 @@ class Cells:
                 continue
             sequence.halts.discard(sequence.computed)
             key, tokens = self._key(sequence), sequence.tokens[: sequence.computed]
-            if not self._is_there(key, tokens) and (self.table.has_free_id or self._evicted()):
+            if not self._is_there(key, tokens) and (self.table.has_free_id or self._cached.evict()):
                 copied = self.table.copy(sequence.slot)
                 self._prefix.insert(copied, key, tokens)
-                self._let_go(copied)
+                self._cached.use(copied)
 
     def extend(self, sequence: Sequence, size: int) -> None:
         """Cells for ``size`` more tokens, taken from the cache if need be; :attr:`available` must have them."""
@@ -152,15 +157,8 @@ class Cells:
         self.table.hold(sequence.slot, sequence.computed)
 
     def has_computed(self, tokens: int) -> None:
-        """So many tokens were computed in a step; what has been unused for too long is given up."""
-        self._computed += tokens
-        if self._life is None:
-            return
-        while self._let_go_at:
-            slot, at = next(iter(self._let_go_at.items()))
-            if self._computed - at <= self._life:
-                return
-            self._discard(slot)
+        """So many tokens were computed in a step; what has been unused for too long is stowed, or given up."""
+        self._cached.has_computed(tokens)
 
     def leave(self, sequence: Sequence) -> None:
         """Take a sequence's slot; what it has computed stays as cache if it is worth it and not there already."""
@@ -173,7 +171,7 @@ class Cells:
         if is_good and not self._is_there(key, tokens) and self._prefix.insert(slot, key, tokens):
             self.table.hold(slot, computed)
             self.table.keep(slot)
-            self._let_go(slot)
+            self._cached.use(slot)
         else:
             self.table.drop(slot)
 
@@ -183,6 +181,8 @@ class Cells:
         slot = sequence.slot
         self._take_out(sequence)
         self.table.drop(slot)
+        # What could not be fetched once would be fetched again and again.
+        self._cached.give_up_all_stowed()
         self.enter(sequence)
 
     def shared_in_use(self, sequence: Sequence) -> int:
@@ -199,9 +199,9 @@ class Cells:
         return len(sequence.tokens) - self._best(sequence, {}).ready
 
     def forget(self) -> bool:
-        """Give up everything that is only cached. Whether there was any."""
+        """Give up all cells that are only cached. Whether there were any."""
         before = self.table.cells_kept
-        while self._evicted():
+        while self._cached.evict():
             pass
         return before > 0
 
@@ -214,11 +214,10 @@ class Cells:
         self.table.check()
         self._prefix.check()
         assert self.table.slots_used == len(self._running), "a slot without a sequence, or the reverse"
-        assert self._short.keys() <= self._let_go_at.keys(), "a short sequence that is not cached"
-        assert not self._let_go_at.keys() & self._running.keys(), "a sequence that runs counts as cached"
+        self._cached.check(set(self._running))
 
     def _best(self, sequence: Sequence, ahead: Mapping[int, Sequence]) -> _Found:
-        found = _Found()
+        found, stowed = _Found(), None
         if sequence.is_scored:
             return found
         most = len(sequence.tokens) - 1  # the last one is always computed, for what follows it
@@ -228,6 +227,10 @@ class Cells:
             if slot == sequence.slot:
                 continue
             there = min(common, most)
+            if self._cached.is_stowed(slot):
+                if stowed is None and self._cached.cells_of(slot) <= self.table.cells_available:
+                    stowed = _Found(ready=seam(sequence.tokens, there), place=slot)
+                continue
             leader = self._running.get(slot)
             has = leader.computed if leader is not None else self.table.cells_of(slot)
             ready = seam(sequence.tokens, min(has, there))
@@ -239,44 +242,30 @@ class Cells:
                 found.leader, found.promised = leader, there
             if ready < there:
                 found.missed = max(found.missed, there)
+        if stowed is not None and stowed.ready - max(found.ready, found.promised) >= WORTH_FETCHING:
+            return stowed
         return found
 
     def _is_there(self, key: Hashable, tokens: list[int]) -> bool:
         """Whether the cache has all of this; what has only a beginning of it is given up for it, if it can be."""
         beginnings = []
         for slot, common in self._prefix.match(key, tokens):
+            if self._cached.is_stowed(slot) and self._cached.cells_of(slot) == common:
+                beginnings.append(slot)  # what is in cells is there sooner
+                continue
             other = self._running.get(slot)
-            has = other.computed if other is not None else self.table.cells_of(slot)
+            has = other.computed if other is not None else self._cached.cells_of(slot)
             if common == len(tokens) and (has == common if self._whole else has >= common):
                 if other is None:
-                    self._let_go(slot)
+                    self._cached.use(slot)
                     return True
                 if not self._whole:
                     return True
             elif other is None and has == common and not self._whole:
                 beginnings.append(slot)
         for slot in beginnings:
-            self._discard(slot)
+            self._cached.give_up(slot)
         return False
-
-    def _let_go(self, slot: int) -> None:
-        """It was used last of all that is cached. Of short ones only so many stay."""
-        self._prefix.let_go(slot)
-        self._short.pop(slot, None)
-        self._let_go_at.pop(slot, None)
-        self._let_go_at[slot] = self._computed
-        cells = self.table.cells_of(slot)
-        if cells < SHORT and not self._whole:
-            self._short[slot] = cells
-            most = max(LEAST_FOR_SHORT, self.table.cells // SHORT_SHARE)
-            while sum(self._short.values()) > most:
-                self._discard(next(iter(self._short)))
-
-    def _discard(self, slot: int) -> None:
-        self._short.pop(slot, None)
-        self._let_go_at.pop(slot, None)
-        self._prefix.remove(slot)
-        self.table.drop(slot)
 
     def _take_out(self, sequence: Sequence) -> None:
         assert sequence.slot is not None
@@ -286,15 +275,8 @@ class Cells:
         sequence.computed = sequence.promised = 0
 
     def _evict(self) -> None:
-        is_done = self._evicted()
+        is_done = self._cached.evict()
         assert is_done, "there is nothing left to evict"
-
-    def _evicted(self) -> bool:
-        slot = self._prefix.evict()
-        if slot is None:
-            return False
-        self._discard(slot)
-        return True
 
     def _key(self, sequence: Sequence) -> Hashable:
         return (None if self._shared else sequence.work.owner, sequence.adapters)
@@ -307,5 +289,12 @@ def make_cells(spec: ModelSpec, facts: ModelFacts) -> Cells:
     prefix = RadixPrefix() if is_kept else NoPrefix()
     is_whole = facts.reuse == "whole"
     # Nobody looks at another's state.
-    life = None if is_whole else life_of(spec, facts)
-    return Cells(table, prefix, shared=spec.prefix_sharing == "all", whole=is_whole, life=life)
+    return Cells(
+        table,
+        prefix,
+        shared=spec.prefix_sharing == "all",
+        whole=is_whole,
+        life=None if is_whole else life_of(spec, facts),
+        rest=rest_of(spec, facts),
+        stowage=make_stowage(spec, facts) if is_kept else None,
+    )

@@ -39,6 +39,8 @@ MASK_BYTES: Final = 2
 
 HALF: Final = 0.5
 
+LARGEST_DEFAULT_STOWAGE: Final = 256 * 1024 * 1024
+
 
 def context_tokens(n_ctx: int, trained: int) -> int:
     """Tokens that a context is made for, given the setting (0: the model's own, up to a bound) and the training's."""
@@ -50,7 +52,8 @@ def context_tokens(n_ctx: int, trained: int) -> int:
 class ModelMemory:
     """Bytes, by what they are for. ``file_bytes`` and ``weight_bytes``: of all parts of a split model, on the disk and
     as they are held; ``cache_bytes``: for ``context_tokens`` (None: unknown); ``compute_bytes``: for steps, outputs and
-    the vocabulary."""
+    the vocabulary; ``stowage_bytes``: the most that sequences without cells may take as time goes by, which is not in
+    the total."""
 
     architecture: str
     file_bytes: int
@@ -59,10 +62,17 @@ class ModelMemory:
     compute_bytes: int
     context_tokens: int
     load_mode: LoadMode
+    stowage_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
+        """What it takes once it has answered for the first time."""
         return self.weight_bytes + (self.cache_bytes or 0) + self.compute_bytes
+
+    @property
+    def most_bytes(self) -> int:
+        """What it may take in the end."""
+        return self.total_bytes + self.stowage_bytes
 
 
 def model_memory(path: Path, spec: ModelSpec) -> ModelMemory:
@@ -90,6 +100,7 @@ def model_memory(path: Path, spec: ModelSpec) -> ModelMemory:
     states = state_bytes(header, sequence_ids(spec, "whole"))
     whole, again = sum(map(weight_bytes, headers)), sum(map(repacked_bytes, headers))
     mode = _load_mode(tuning.load_mode, whole, again)
+    is_whole = bool(states or header.number("attention.sliding_window") or facts.pooling or not facts.is_causal)
     return ModelMemory(
         architecture=header.architecture,
         file_bytes=file_bytes,
@@ -99,7 +110,20 @@ def model_memory(path: Path, spec: ModelSpec) -> ModelMemory:
         compute_bytes=_compute_bytes(header, facts, spec, room),
         context_tokens=tokens,
         load_mode=mode,
+        stowage_bytes=0 if is_whole else stowage_bytes(spec, cells or 0),
     )
+
+
+def stowage_bytes(spec: ModelSpec, cache_bytes: int) -> int:
+    """Memory for what requests have left computed, beside cells of so many bytes; not where a graphics card has them.
+
+    By default as much as the cells take, and no more than 256 MiB.
+    """
+    if spec.n_gpu_layers or spec.prefix_sharing == "none":
+        return 0
+    if spec.prefix_memory_bytes >= 0:
+        return spec.prefix_memory_bytes
+    return min(cache_bytes, LARGEST_DEFAULT_STOWAGE)
 
 
 def _load_mode(wanted: LoadMode, whole: int, again: int) -> LoadMode:

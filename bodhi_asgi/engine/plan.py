@@ -57,7 +57,30 @@ class Copy:
     cells: int
 
 
-Edit: TypeAlias = Clear | Copy
+@dataclass(frozen=True, slots=True)
+class Stow:
+    """Copy all cells of a sequence id out to memory, to be found again under ``place``."""
+
+    slot: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Let ``slot``, which is empty, have cells with what was stowed under ``place``, which stays there as well."""
+
+    place: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Give up what was stowed under ``place``."""
+
+    place: int
+
+
+Edit: TypeAlias = Clear | Copy | Stow | Fetch | Forget
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which sequence ids begin with the tokens of a prompt: match → hold → insert → evict → check.
+"""Which sequence ids begin with the tokens of a prompt: match → hold → insert → let go → check.
 
 A radix tree over token ids for each key (an owner, an adapter), so that what one owner has cached answers no other's
 request any sooner. It knows tokens and ids; whose cells those are is told by :mod:`bodhi_asgi.engine.slots`.
@@ -32,8 +32,13 @@ class PrefixCache(Protocol):
         """Forget an id. One that is not known is forgotten already."""
         ...
 
-    def evict(self) -> int | None:
-        """Forget the id that was let go first, and return it; None when all are held."""
+    def rename(self, slot: int, other: int) -> None:
+        """What an id has, another has from now on, held."""
+        ...
+
+    @property
+    def evictable(self) -> int | None:
+        """The id that was let go first; None when all are held."""
         ...
 
     def check(self) -> None:
@@ -59,7 +64,11 @@ class NoPrefix:
     def remove(self, slot: int) -> None:
         """Nothing was remembered."""
 
-    def evict(self) -> int | None:
+    def rename(self, slot: int, other: int) -> None:
+        """Nothing was remembered."""
+
+    @property
+    def evictable(self) -> int | None:
         return None
 
     def check(self) -> None:
@@ -137,11 +146,16 @@ class RadixPrefix:
         if not root.below and not root.ids:
             del self._roots[key]
 
-    def evict(self) -> int | None:
-        slot = next(iter(self._evictable), None)
-        if slot is not None:
-            self.remove(slot)
-        return slot
+    def rename(self, slot: int, other: int) -> None:
+        assert other not in self._entries, "an id ends in one place only"
+        self._evictable.pop(slot, None)
+        _, node = self._entries[other] = self._entries.pop(slot)
+        node.ids.remove(slot)
+        node.ids.add(other)
+
+    @property
+    def evictable(self) -> int | None:
+        return next(iter(self._evictable), None)
 
     def check(self) -> None:
         found: dict[int, tuple[Hashable, _Node]] = {}

@@ -229,6 +229,7 @@ class Scheduler:
             slots_total=self._slots.slots_total,
             cells_used=self._slots.cells_used,
             cells_cached=self._slots.cells_kept,
+            cells_stowed=self._cells.stowed,
             steps=self._steps,
             prompt_tokens=self._prompt_tokens,
             completion_tokens=self._completion_tokens,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from bodhi_asgi.engine.plan import Clear, Copy, Edit
+from bodhi_asgi.engine.plan import Clear, Copy, Edit, Fetch, Forget, Stow
 from bodhi_asgi.engine.types import ModelSpec, Reuse
 
 MOST_IDS: Final = 256
@@ -105,6 +105,10 @@ class SlotTable:
         self._used[slot] = _Place()
         return slot
 
+    def own_cells(self, slot: int) -> int:
+        """Cells that no other id has."""
+        return sum(run.cells for run in self._place(slot).path() if run.holders == 1)
+
     def hold(self, slot: int, cells: int) -> None:
         """The slot now has ``cells`` cells in all; more than before, or less of those that it alone has."""
         place = self._used[slot]
@@ -155,6 +159,21 @@ class SlotTable:
             run.holders += 1
         self._edits.append(Copy(slot, copied, given.cells))
         return copied
+
+    def stow(self, slot: int, place: int) -> None:
+        """The id is free again, and what its cells had is in memory."""
+        self._edits.append(Stow(slot, place))
+        self.drop(slot)
+
+    def fetch(self, place: int, slot: int, cells: int) -> None:
+        """The slot, which has none, gets so many cells with what is in memory."""
+        assert not self._used[slot].cells, "the slot has cells of its own"
+        self._edits.append(Fetch(place, slot))
+        self.hold(slot, cells)
+
+    def forget(self, place: int) -> None:
+        """What is in memory is not wanted any more."""
+        self._edits.append(Forget(place))
 
     def drop(self, slot: int) -> None:
         """The id is free again, whether in use or kept; it loses its cells before the next step."""

@@ -81,8 +81,9 @@ class ModelSpec:
     tokens of a step; ``slots`` the most sequences at once; ``threads`` 0 means one less than the cores this process
     may use; ``memory_bytes`` is what this engine and all others may take together (0: four fifths of what there is);
     ``keep_alive_s`` how long it stays loaded without work (0: not at all, negative: for good);
-    ``prefix_sharing`` who may use what a request has left computed: nobody, its owner, or all; ``projector`` is the
-    file by which it reads images (none: it reads none).
+    ``prefix_sharing`` who may use what a request has left computed: nobody, its owner, or all, and
+    ``prefix_memory_bytes`` how much of it may be kept in memory beside the cells (negative: as much as the cells take,
+    within reason); ``projector`` is the file by which it reads images (none: it reads none).
     """
 
     name: str
@@ -98,6 +99,7 @@ class ModelSpec:
     memory_bytes: int = 0
     keep_alive_s: float = -1.0
     prefix_sharing: PrefixSharing = "owner"
+    prefix_memory_bytes: int = -1
     tuning: Tuning = Tuning()
     adapters: tuple[AdapterSpec, ...] = ()
     projector: str = ""
@@ -180,7 +182,8 @@ class ModelFacts:
     ``generates``, ``embeds`` and ``ranks`` are what it can be asked for. Vectors have ``width`` numbers, and
     ``longest_text`` is how many tokens one text may have; in pieces, where ``reads_in_pieces``. A batch has at most
     ``texts_at_once``. ``sequences`` are the sequence ids there are, of which no more than the slots run;
-    ``reuse`` says whether any beginning of a sequence can be shared or only the whole of it.
+    ``reuse`` says whether any beginning of a sequence can be shared or only the whole of it; ``cell_bytes`` what a
+    cell takes (0: that is not known).
     """
 
     n_ctx: int
@@ -190,6 +193,7 @@ class ModelFacts:
     metadata: dict[str, str] = field(default_factory=dict)
     sequences: int = 1
     reuse: Reuse = "beginnings"
+    cell_bytes: int = 0
     generates: bool = True
     embeds: bool = False
     ranks: bool = False
@@ -201,7 +205,10 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A snapshot for health, metrics and leak checks. ``cells_used`` belong to who runs, ``cells_cached`` to nobody."""
+    """A snapshot for health, metrics and leak checks. ``cells_used`` belong to who runs, ``cells_cached`` to nobody.
+
+    What ``cells_stowed`` had is in memory beside them.
+    """
 
     running: int = 0
     waiting: int = 0
@@ -209,6 +216,7 @@ class EngineStats:
     slots_total: int = 0
     cells_used: int = 0
     cells_cached: int = 0
+    cells_stowed: int = 0
     steps: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0

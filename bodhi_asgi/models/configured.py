@@ -109,6 +109,7 @@ def spec_of(name: str, path: str, engine: EngineSettings) -> ModelSpec:
         keep_alive_s=engine.keep_alive_s,
         speculation=Speculation(engine.speculation, engine.draft_tokens),
         prefix_sharing="owner" if engine.prefix_sharing == "caller" else engine.prefix_sharing,
+        prefix_memory_bytes=engine.prefix_memory_bytes,
         tuning=Tuning(
             n_ubatch=engine.n_ubatch,
             threads_batch=engine.threads_batch,

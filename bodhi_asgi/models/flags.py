@@ -41,6 +41,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "speculation": ("--speculation",),
         "draft_tokens": ("--draft-max", "--draft", "--draft-n", "--draft-tokens"),
         "prefix_sharing": ("--prefix-sharing",),
+        "prefix_memory_bytes": ("--prefix-memory-bytes",),
     }
 )
 """The flags of each setting; the first is the one that is written. Settings that llama.cpp has not have flags too."""

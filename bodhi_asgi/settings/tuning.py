@@ -46,6 +46,15 @@ class ModelTuning(Section):
             "with all, the time to the first token tells what others have asked."
         ),
     ] = "caller"
+    prefix_memory_bytes: Annotated[
+        int,
+        Field(
+            ge=-1,
+            le=1024**4,
+            description="Memory beside the cells for what requests have left computed; -1 takes as much as the cells, "
+            "at most 256 MiB.",
+        ),
+    ] = -1
     keep_alive_s: Annotated[
         float,
         Field(

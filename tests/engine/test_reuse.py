@@ -10,7 +10,7 @@ import pytest
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.slots import IDS_FOR_CACHE
-from bodhi_asgi.engine.types import ModelSpec, Work
+from bodhi_asgi.engine.types import ModelSpec, Tuning, Work
 from bodhi_asgi.messages.answers import Delta, Usage
 from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role, TokenPrompt
 from bodhi_asgi.messages.generation import GenerateRequest, Sampling
@@ -133,6 +133,30 @@ async def test_a_cache_that_is_full_gives_way_and_nobody_notices(spec: ModelSpec
     assert sum(one != other for one, other in zip(alone, together, strict=True)) <= len(asked) * NEAR_TIES
     await becomes_idle(engine)
     await engine.aclose()
+
+
+@pytest.mark.parametrize("tuning", [Tuning(), Tuning(cache_type_k="q8_0"), Tuning(flash_attention="off")])
+async def test_more_conversations_than_there_are_cells_for_each_compute_only_what_is_new(
+    spec: ModelSpec, tuning: Tuning
+) -> None:
+    spec = replace(spec, n_ctx=512, slots=2, prefix_memory_bytes=2**24, tuning=tuning)
+    engine, forgetful = ThreadEngine(spec), ThreadEngine(replace(spec, prefix_sharing="none"))
+    await engine.start()
+    await forgetful.start()
+    rng = random.Random(5)
+    talks = [" ".join(rng.choice(WORDS) for _ in range(40)) for _ in range(6)]
+    for turn in range(3):
+        for owner, talk in enumerate(talks):
+            said, usage = await last_of(engine, work(talk, owner=f"{owner}", max_tokens=TOKENS))
+            assert said == await text_of(forgetful, work(talk, max_tokens=TOKENS))
+            assert usage.prompt_tokens - usage.cached_tokens < (30 if turn else 1000)
+            talks[owner] = f"{talk} and {rng.choice(WORDS)}"
+    stats = await engine.stats()
+    assert stats.cells_stowed > spec.n_ctx / 2
+    assert (await forgetful.stats()).cells_stowed == 0
+    await becomes_idle(engine)
+    await engine.aclose()
+    await forgetful.aclose()
 
 
 async def test_what_a_cancelled_request_has_computed_is_there_for_the_next(engine: ThreadEngine) -> None:

@@ -18,13 +18,14 @@ from bodhi_asgi.engine.errors import (
     PromptInvalid,
     WorkCancelled,
 )
-from bodhi_asgi.engine.life import life_of
+from bodhi_asgi.engine.life import life_of, rest_of
 from bodhi_asgi.engine.pace import MIN_TOKENS, Pace, shares
-from bodhi_asgi.engine.plan import Clear, Copy, Edit, Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import Clear, Copy, Edit, Fetch, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.prefix import NoPrefix, RadixPrefix
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import RETRY_AFTER_S, Scheduler
 from bodhi_asgi.engine.slots import SlotTable
+from bodhi_asgi.engine.stowage import Stowage
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec
 from bodhi_asgi.messages.answers import FinishReason
 from tests.engine.support import work
@@ -39,7 +40,7 @@ class StatefulRunner(EchoRunner):
     def _edit(self, edit: Edit) -> None:
         if isinstance(edit, Copy):
             assert len(self._cells[edit.source]) == edit.cells, "a part of a state is no state"
-        else:
+        elif isinstance(edit, Clear):
             assert edit.begin in (0, len(self._cells.get(edit.slot, ()))), "a state has no past"
         super()._edit(edit)
 
@@ -59,13 +60,15 @@ class Machine:
         shared: bool = False,
         whole: bool = False,
         life: int | None = None,
+        rest: int | None = None,
+        stowage: Stowage | None = None,
         planner: type[Scheduler] = Scheduler,
     ) -> None:
         self.n_ctx, self.n_batch, self.whole = n_ctx, n_batch, whole
         kind = StatefulRunner if whole else EchoRunner
         self.runner = kind(ModelSpec("parrot", "nowhere", runner="echo", n_ctx=n_ctx))
         table, prefix = SlotTable(slots, n_ctx, slots + kept), RadixPrefix() if kept else NoPrefix()
-        self.cells = Cells(table, prefix, shared=shared, whole=whole, life=life)
+        self.cells = Cells(table, prefix, shared=shared, whole=whole, life=life, rest=rest, stowage=stowage)
         self.scheduler = planner(
             self.runner.vocabulary,
             cells=self.cells,
@@ -160,13 +163,15 @@ class AnyOrder(RuleBasedStateMachine):
 
     @initialize(
         slots=st.integers(1, 4),
-        n_ctx=st.sampled_from([16, 24, 48, 96]),
+        n_ctx=st.sampled_from([16, 24, 48, 96, 200]),
         n_batch=st.sampled_from([4, 8, 64]),
         queue_limit=st.integers(0, 5),
         kept=st.integers(0, 4),
         shared=st.booleans(),
         whole=st.booleans(),
         life=st.sampled_from([None, 30]),
+        rest=st.sampled_from([None, 0, 10]),
+        stowed=st.sampled_from([0, 60, 400]),
     )
     def begin(
         self,
@@ -178,6 +183,8 @@ class AnyOrder(RuleBasedStateMachine):
         shared: bool,
         whole: bool,
         life: int | None,
+        rest: int | None,
+        stowed: int,
     ) -> None:
         self.machine = Machine(
             slots=slots,
@@ -189,6 +196,8 @@ class AnyOrder(RuleBasedStateMachine):
             shared=shared,
             whole=whole,
             life=life,
+            rest=rest,
+            stowage=Stowage(0 if whole else stowed, 120),
         )
         self.slots, self.queue_limit = slots, queue_limit
         self.now_s = 0.0
@@ -632,6 +641,97 @@ def test_the_life_of_what_is_cached_goes_by_what_a_model_says_of_itself(
     assert life_of(spec, ModelFacts(1024, 100, size_bytes=size_bytes, metadata=metadata)) == life
 
 
+def test_what_rests_is_taken_out_of_its_cells_and_brought_back_when_it_goes_on() -> None:
+    machine = Machine(n_ctx=4096, n_batch=512, rest=100, stowage=Stowage(2000, 2000))
+    first = machine.ask(300, stem=300)
+    machine.finish()
+    assert machine.scheduler.stats().cells_stowed == 0
+    machine.ask(60)
+    machine.finish()
+    stats = machine.scheduler.stats()
+    assert stats.cells_stowed > 300
+    assert stats.cells_cached < 200
+    again = machine.ask(300, stem=290)
+    machine.finish()
+    machine.scheduler.check()
+    (before, after) = (machine.ends[work_id].usage for work_id in (first, again))
+    assert before is not None
+    assert after is not None
+    assert (before.cached_tokens, after.cached_tokens) == (0, 291)
+    assert machine.said[again] == machine.asked[again]
+    machine.is_empty()
+
+
+def test_who_finds_no_cells_takes_those_of_what_is_cached_and_memory_keeps_that() -> None:
+    machine = Machine(n_ctx=800, n_batch=512, stowage=Stowage(2000, 2000))
+    for number in range(4):
+        machine.ask(150, owner=f"owner {number}", stem=150)
+        machine.finish()
+    stats = machine.scheduler.stats()
+    assert stats.cells_stowed > 500, "each has 150 words twice, and there are cells for two and a half"
+    for number in range(4):
+        again = machine.ask(150, owner=f"owner {number}", stem=150)
+        machine.finish()
+        usage = machine.ends[again].usage
+        assert usage is not None
+        assert usage.cached_tokens > 100
+    machine.is_empty()
+
+
+def test_memory_has_so_much_room_and_gives_up_what_was_unused_for_longest() -> None:
+    machine = Machine(n_ctx=800, n_batch=512, rest=0, stowage=Stowage(400, 400))
+    for number in range(4):
+        machine.ask(150, owner=f"owner {number}", stem=150)
+        machine.finish()
+        machine.scheduler.check()
+        assert machine.scheduler.stats().cells_stowed <= 400
+    first = machine.ask(150, owner="owner 0", stem=150)
+    machine.finish()
+    usage = machine.ends[first].usage
+    assert usage is not None
+    assert usage.cached_tokens == 0
+    machine.is_empty()
+
+
+def test_what_is_too_long_for_memory_stays_in_its_cells() -> None:
+    machine = Machine(n_ctx=4096, n_batch=512, rest=0, stowage=Stowage(2000, 100))
+    machine.ask(300)
+    machine.finish()
+    machine.ask(20)
+    machine.finish()
+    stats = machine.scheduler.stats()
+    assert stats.cells_cached > 300
+    assert 0 < stats.cells_stowed < 100
+    machine.is_empty()
+
+
+def test_what_could_not_be_brought_back_is_computed_anew() -> None:
+    machine = Machine(n_ctx=4096, n_batch=512, rest=10, stowage=Stowage(2000, 2000))
+    machine.ask(300, stem=300)
+    machine.finish()
+    machine.ask(20)
+    machine.finish()
+    again = machine.ask(300, stem=290)
+    plan = machine.scheduler.schedule(512)
+    assert plan is not None
+    (fetch,) = (edit for edit in plan.edits if isinstance(edit, Fetch))
+    machine.runner.run(StepPlan((), (*plan.edits, Clear(fetch.slot))))
+    machine.hear(machine.scheduler.apply(plan, StepResult(StepOutcome.ABORTED, lost=frozenset({fetch.slot}))))
+    assert machine.scheduler.stats().cells_stowed == 0
+    machine.finish()
+    assert machine.said[again] == machine.asked[again]
+    machine.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("cell_bytes", "gpu_layers", "rest"), [(3000, 0, 100), (30, 0, 32), (0, 0, None), (3000, 1, None)]
+)
+def test_what_is_costly_to_copy_rests_longer_in_its_cells(cell_bytes: int, gpu_layers: int, rest: int | None) -> None:
+    metadata = {"general.architecture": "x", "x.block_count": "6", "x.attention.head_count": "5"}
+    facts = ModelFacts(1024, 100, metadata=metadata, cell_bytes=cell_bytes)
+    assert rest_of(ModelSpec("m", "nowhere", n_gpu_layers=gpu_layers), facts) == rest
+
+
 class Thorough(Scheduler):
     """Plans every step as if it were a difficult one."""
 
@@ -654,13 +754,23 @@ DEEDS = st.one_of(
     st.sampled_from([24, 48, 400]),
     st.booleans(),
     st.sampled_from([None, 20]),
+    st.sampled_from([None, 5]),
 )
 @settings(max_examples=100)
 def test_the_short_way_to_an_easy_step_plans_what_the_long_way_does(
-    deeds: list[tuple[str, int]], n_ctx: int, whole: bool, life: int | None
+    deeds: list[tuple[str, int]], n_ctx: int, whole: bool, life: int | None, rest: int | None
 ) -> None:
     short, long = (
-        Machine(n_ctx=n_ctx, slots=3, whole=whole, life=life, planner=kind) for kind in (Scheduler, Thorough)
+        Machine(
+            n_ctx=n_ctx,
+            slots=3,
+            whole=whole,
+            life=life,
+            rest=rest,
+            stowage=Stowage(0 if whole else 200, 200),
+            planner=kind,
+        )
+        for kind in (Scheduler, Thorough)
     )
     ids: tuple[list[str], list[str]] = ([], [])
     for deed, number in [*deeds, ("step", 60)]:

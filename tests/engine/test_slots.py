@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from bodhi_asgi.engine.plan import Clear, Copy, Row, StepOutcome, StepPlan
+from bodhi_asgi.engine.plan import Clear, Copy, Edit, Fetch, Forget, Row, StepOutcome, StepPlan, Stow
 from bodhi_asgi.engine.runners.llama import LlamaRunner
 from bodhi_asgi.engine.slots import MOST_IDS, SlotTable, sequence_ids
 from tests.engine.support import LLAMA
@@ -26,7 +26,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.table = SlotTable(SLOTS, self.CELLS, IDS)
         self.used: dict[int, list[int]] = {}
         self.kept: dict[int, list[int]] = {}
-        self.edits: list[Clear | Copy] = []
+        self.stowed: dict[int, int] = {}  # the cells of each place
+        self.next_place = MOST_IDS
+        self.edits: list[Edit] = []
         self.next_cell = 0
 
     @property
@@ -83,6 +85,38 @@ class AnyOrder(RuleBasedStateMachine):
         if (self.used if slot in self.used else self.kept).pop(slot):
             self.edits.append(Clear(slot))
 
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def stow(self, data: st.DataObject) -> None:
+        slot = data.draw(st.sampled_from(sorted(self.kept)))
+        if not self.kept[slot]:
+            return
+        place, self.next_place = self.next_place, self.next_place + 1
+        self.table.stow(slot, place)
+        self.stowed[place] = len(self.kept.pop(slot))
+        self.edits += [Stow(slot, place), Clear(slot)]
+
+    @precondition(lambda self: self.stowed and not all(self.used.values()))
+    @rule(data=st.data())
+    def fetch(self, data: st.DataObject) -> None:
+        place = data.draw(st.sampled_from(sorted(self.stowed)))
+        slot = data.draw(st.sampled_from(sorted(slot for slot, cells in self.used.items() if not cells)))
+        cells = self.stowed[place]
+        if cells > self.table.cells_free:
+            return
+        self.table.fetch(place, slot, cells)
+        self.used[slot] = list(range(self.next_cell, self.next_cell + cells))
+        self.next_cell += cells
+        self.edits.append(Fetch(place, slot))
+
+    @precondition(lambda self: self.stowed)
+    @rule(data=st.data())
+    def forget(self, data: st.DataObject) -> None:
+        place = data.draw(st.sampled_from(sorted(self.stowed)))
+        self.table.forget(place)
+        del self.stowed[place]
+        self.edits.append(Forget(place))
+
     @rule()
     def take_edits(self) -> None:
         assert list(self.table.edits()) == self.edits
@@ -120,7 +154,7 @@ class InTheRealCache(AnyOrder):
 
     @invariant()
     def it_is_so_in_the_real_cache(self) -> None:
-        self.runner.run(StepPlan((), self.table.edits()))
+        assert self.runner.run(StepPlan((), self.table.edits())).lost == frozenset()
         for slot, cells in self.everybody.items():
             done = llama_cpp.llama_memory_seq_pos_max(llama_cpp.llama_get_memory(self.runner._context), slot) + 1
             if done < len(cells):
@@ -140,6 +174,19 @@ def test_llama_cpp_counts_shared_cells_as_the_table_does() -> None:
     runner = InTheRealCache.runner = LlamaRunner(replace(LLAMA, n_ctx=256, slots=IDS, prefix_sharing="none"))
     runner.load(lambda _: True)
     run_state_machine_as_test(InTheRealCache, settings=settings(max_examples=8, stateful_step_count=25))
+    runner.unload()
+
+
+def test_llama_cpp_says_which_slot_gets_nothing_back_and_goes_on() -> None:
+    runner = LlamaRunner(replace(LLAMA, n_ctx=256, slots=IDS, prefix_sharing="none"))
+    runner.load(lambda _: True)
+    long, longer = Row(0, 0, 0, (1,) * 100, wants_token=False), Row(1, 1, 0, (1,) * 200, wants_token=False)
+    runner.run(StepPlan((long,)))
+    runner.run(StepPlan((longer,), (Stow(0, MOST_IDS), Clear(0))))
+    failed = runner.run(StepPlan((Row(2, 2, 100, (1,), wants_token=False),), (Fetch(MOST_IDS, 2),)))
+    assert (failed.outcome, failed.lost) == (StepOutcome.ABORTED, {2})
+    fetched = (Clear(1), Fetch(MOST_IDS, 2), Forget(MOST_IDS))
+    assert runner.run(StepPlan((Row(2, 2, 100, (1,), wants_token=False),), fetched)).outcome is StepOutcome.DONE
     runner.unload()
 
 

@@ -19,7 +19,19 @@ from bodhi_asgi.engine.drafts import PromptLookup
 from bodhi_asgi.engine.errors import ConstraintInvalid, ImagesUnsupported, PromptInvalid
 from bodhi_asgi.engine.families.table import GENERIC
 from bodhi_asgi.engine.families.types import Family
-from bodhi_asgi.engine.plan import Clear, Copy, Drawn, Edit, Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.plan import (
+    Clear,
+    Copy,
+    Drawn,
+    Edit,
+    Fetch,
+    Forget,
+    Row,
+    StepOutcome,
+    StepPlan,
+    StepResult,
+    Stow,
+)
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
 from bodhi_asgi.engine.sizes import checked
 from bodhi_asgi.engine.slots import sequence_ids
@@ -34,6 +46,7 @@ SAY: Final = 1
 SAID: Final = 2
 MARKS: Final = (b"", b"", b"")
 MAX_VOCABULARY: Final = 1_000_000
+CELL_BYTES: Final = 4
 WIDTH: Final = 64
 """Numbers of a vector: one for each sort of words."""
 
@@ -127,6 +140,7 @@ class EchoRunner:
         self._n_ctx = spec.n_ctx or DEFAULT_N_CTX
         self._cells: dict[int, list[_Cell]] = {}
         self._cells_used = 0
+        self._stowed: dict[int, list[int]] = {}
         self._samplers: dict[int, GenerateRequest] = {}
         self._texts: dict[int, list[int]] = {}
         self.vocabulary: EchoVocabulary = EchoVocabulary()
@@ -139,6 +153,7 @@ class EchoRunner:
             n_vocab=MAX_VOCABULARY,
             description="echo",
             sequences=sequence_ids(self._spec),
+            cell_bytes=CELL_BYTES,
             embeds=True,
             ranks=True,
             width=WIDTH,
@@ -208,6 +223,7 @@ class EchoRunner:
 
     def unload(self) -> None:
         self._cells.clear()
+        self._stowed.clear()
 
     def tokens(self, slot: int) -> list[int]:
         """What the cells of a slot were computed from."""
@@ -231,6 +247,16 @@ class EchoRunner:
                 for cell in given:
                     cell.holders += 1
                 self._cells[target] = given
+            case Stow(slot, place):
+                assert place not in self._stowed, f"place {place} is taken"
+                self._stowed[place] = self.tokens(slot)
+            case Fetch(place, slot):
+                assert slot not in self._cells, f"slot {slot} is to get cells and has some"
+                self._cells[slot] = [_Cell(token) for token in self._stowed[place]]
+                self._cells_used += len(self._stowed[place])
+                assert self._cells_used <= self._n_ctx, f"there are no cells for what is at place {place}"
+            case Forget(place):
+                del self._stowed[place]
 
     def _drawn_behind(self, row: Row) -> list[Drawn]:
         """What follows the row, and each token of its guess that is right."""

@@ -19,7 +19,7 @@ from bodhi_asgi.engine.constraints.matcher import GrammarCompiler, Matcher
 from bodhi_asgi.engine.drafts import Drafter, PromptLookup
 from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.images import has_image
-from bodhi_asgi.engine.memory import context_tokens, model_memory
+from bodhi_asgi.engine.memory import ModelMemory, context_tokens, model_memory
 from bodhi_asgi.engine.plan import Drawn, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners import llama_tuning
@@ -108,7 +108,7 @@ class LlamaRunner:
             self._adapters.load(self._model, self._spec)
             if self._spec.projector:
                 self._load_images()
-            return self._open_context()
+            return self._open_context(memory)
         except BaseException:
             self.unload()
             raise
@@ -153,8 +153,8 @@ class LlamaRunner:
 
     def run(self, plan: StepPlan) -> StepResult:
         assert self._memory is not None, "the model is not loaded"
-        for edit in plan.edits:
-            self._memory.edit(edit)
+        if lost := self._memory.edit(plan.edits):
+            return StepResult(StepOutcome.ABORTED, lost=lost)
         if not plan.rows:
             return StepResult()
         assert self._batch is not None
@@ -259,7 +259,7 @@ class LlamaRunner:
             llama_cpp.llama_free(self._context)
         self._context = self._memory = None
 
-    def _open_context(self) -> ModelFacts:
+    def _open_context(self, memory: ModelMemory) -> ModelFacts:
         if llama_cpp.llama_model_has_encoder(self._model):
             # Its decoder aborts without what an encoder has read before.
             raise ModelLoadFailed(
@@ -300,6 +300,7 @@ class LlamaRunner:
             metadata=metadata,
             sequences=sequences,
             reuse=reuse_of(self._model),
+            cell_bytes=(memory.cache_bytes or 0) // memory.context_tokens if pooled.speaks else 0,
             generates=pooled.speaks,
             embeds=pooled.embeds,
             ranks=pooled.ranks,

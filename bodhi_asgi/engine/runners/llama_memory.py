@@ -5,12 +5,13 @@ keeps one state for all that it has read, a hybrid one keeps both, and a sliding
 those can be shared only as they stand, whole.
 """
 
+import ctypes
 from collections.abc import Iterable
 from typing import Any
 
 import llama_cpp
 
-from bodhi_asgi.engine.plan import Clear, Copy, Edit, Row
+from bodhi_asgi.engine.plan import Clear, Copy, Edit, Fetch, Forget, Row, Stow
 from bodhi_asgi.engine.runners.llama_positions import Positions, cuts
 from bodhi_asgi.engine.types import Reuse
 
@@ -29,7 +30,9 @@ class LlamaMemory:
     """Belongs to a context and ends with it."""
 
     def __init__(self, model: Any, context: Any) -> None:
+        self._context = context
         self._memory = llama_cpp.llama_get_memory(context)
+        self._stowed: dict[int, ctypes.Array[ctypes.c_uint8]] = {}
         self._reuse = reuse_of(model)
         has_state = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
         in_one_go = llama_cpp.llama_n_ubatch(context) >= llama_cpp.llama_n_batch(context)
@@ -37,8 +40,12 @@ class LlamaMemory:
         """Whether a step that is given up leaves its sequences as they were. A window moves on with each part of it."""
         self.positions = Positions()
 
-    def edit(self, edit: Edit) -> None:
-        """Carry out an edit."""
+    def edit(self, edits: Iterable[Edit]) -> frozenset[int]:
+        """Carry out edits, in order. The slots that could not be fetched, and are empty."""
+        lost = [edit.slot for edit in edits if not self._is_done(edit) and isinstance(edit, Fetch)]
+        return frozenset(lost)
+
+    def _is_done(self, edit: Edit) -> bool:
         match edit:
             case Clear(slot, begin):
                 self._remove(slot, begin)
@@ -47,6 +54,20 @@ class LlamaMemory:
                 begin, end = (-1, -1) if self._reuse == "whole" else (0, self.positions.of(source, cells))
                 llama_cpp.llama_memory_seq_cp(self._memory, source, target, begin, end)
                 self.positions.copy(source, target, cells)
+            case Stow(slot, place):
+                size = llama_cpp.llama_state_seq_get_size(self._context, slot)
+                data = self._stowed[place] = (ctypes.c_uint8 * size)()
+                self.positions.copy(slot, place)
+                return bool(llama_cpp.llama_state_seq_get_data(self._context, data, size, slot))
+            case Fetch(place, slot):
+                data = self._stowed[place]
+                if not llama_cpp.llama_state_seq_set_data(self._context, data, len(data), slot):
+                    return False
+                self.positions.copy(place, slot)
+            case Forget(place):
+                del self._stowed[place]
+                self.positions.clear(place, 0)
+        return True
 
     def take_back(self, rows: Iterable[Row], *, was_begun: bool, in_parts: bool) -> frozenset[int]:
         """Take rows that were not computed back to where they were; the slots that have lost their cells by it.

@@ -50,9 +50,9 @@ class Positions:
             assert left[-1].end <= begin, "an image is given up as one"
             self._solids[slot] = left
 
-    def copy(self, source: int, target: int, cells: int) -> None:
-        """The slot ``target``, which is empty, has the first tokens of ``source`` too."""
-        shared = [solid for solid in self._solids.get(source, ()) if solid.begin < cells]
+    def copy(self, source: int, target: int, cells: int | None = None) -> None:
+        """The slot ``target``, which is empty, has the first tokens of ``source`` too, or all of them."""
+        shared = [solid for solid in self._solids.get(source, ()) if cells is None or solid.begin < cells]
         if shared:
             self._solids[target] = shared
 
