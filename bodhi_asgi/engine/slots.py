@@ -21,8 +21,10 @@ has to share sequences whole, a state."""
 
 
 def sequence_ids(spec: ModelSpec, reuse: Reuse = "beginnings") -> int:
-    """How many sequence ids a model is loaded with."""
-    return spec.slots if spec.prefix_sharing == "none" else min(MOST_IDS, spec.slots + IDS_FOR_CACHE[reuse])
+    """How many sequence ids a model is loaded with: no more than a step has tokens, or llama.cpp ends the process."""
+    if spec.prefix_sharing == "none":
+        return spec.slots
+    return max(spec.slots, min(MOST_IDS, spec.n_batch, spec.slots + IDS_FOR_CACHE[reuse]))
 
 
 @dataclass(eq=False, slots=True)

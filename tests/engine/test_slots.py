@@ -208,3 +208,11 @@ def test_there_are_ids_for_what_is_cached_as_far_as_llama_cpp_has_them() -> None
     assert sequence_ids(replace(LLAMA, slots=8, prefix_sharing="none")) == 8
     assert sequence_ids(replace(LLAMA, slots=8)) == 32
     assert sequence_ids(replace(LLAMA, slots=250)) == MOST_IDS
+    assert sequence_ids(replace(LLAMA, slots=16, n_batch=32)) == 32
+
+
+@pytest.mark.parametrize(("n_batch", "slots"), [(32, 9), (32, 32), (64, 60)])
+def test_a_model_has_no_more_ids_than_a_step_has_tokens(n_batch: int, slots: int) -> None:
+    runner = LlamaRunner(replace(LLAMA, n_ctx=256, n_batch=n_batch, slots=slots))
+    assert runner.load(lambda _: True).sequences == n_batch, "llama.cpp ends the process for one more"
+    runner.unload()
