@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,8 +57,10 @@ class Measured:
 def measure(name: str, spec: ModelSpec) -> Measured:
     """Load ``spec`` in a process of its own and put it through its paces.
 
-    Up to three times: what a process has beyond the model's memory, for whatever reason, only ever adds to it.
+    Up to three times: what a process has beyond the model's memory, for whatever reason, only ever adds to it. What is
+    reserved for conversations that rest is left out on both sides, because it fills only as they come.
     """
+    spec = replace(spec, prefix_memory_bytes=0)
     found = _measured(name, spec)
     for _ in range(2):
         if abs(found.ratio - 1) <= MARGIN:

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from bodhi_asgi.gguf.reader import read_header
 from bodhi_asgi.gguf.types import Array, GgufHeader, Tensor
 from tests.engine.gguf_files import rewrite
 from tests.engine.memory_models import Sizes, write_memory_model
+from tests.engine.support import LLAMA
 from tests.engine.wide_files import write_wide_adapter, write_wide_encoder, write_wide_projector
 
 SHAPE = Shape(layers=4, width=512, inner=1536, heads=8, kv_heads=8, vocabulary=8000, context=4096)
@@ -74,6 +76,16 @@ def test_what_stands_beside_a_model_takes_what_is_predicted(tmp_path: Path, kind
     found = measure(kind, both)
     assert found.ratio == pytest.approx(1, abs=MARGIN), found
     assert needed_bytes(both) - needed_bytes(replace(alone, n_ctx=both.n_ctx)) > Path(beside).stat().st_size * 0.9
+
+
+def test_conversations_that_rest_have_as_much_reserved_as_the_cells_and_no_more_than_is_reasonable() -> None:
+    def resting(**more: Any) -> int:
+        asked = replace(LLAMA, **more)
+        return needed_bytes(asked) - needed_bytes(replace(asked, prefix_memory_bytes=0))
+
+    assert 0 < 2 * resting(n_ctx=1024) == resting(n_ctx=2048) < resting(n_ctx=1_048_576) == 256 * 2**20
+    assert resting(prefix_memory_bytes=1000) == 1000
+    assert resting(prefix_sharing="none") == resting(prefix_sharing="none", prefix_memory_bytes=1000) == 0
 
 
 @on_linux
