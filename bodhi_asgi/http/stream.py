@@ -70,7 +70,7 @@ async def send_stream(
     gone = asyncio.create_task(_until_gone(receive))
     drain = asyncio.ensure_future(draining())
     tasks: list[asyncio.Future[Any]] = [gone, drain]
-    has_begun = False
+    has_begun = is_closed = False
     try:
         await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *headers]})
         has_begun = True
@@ -93,6 +93,7 @@ async def send_stream(
         if has_begun and not gone.done():
             await _cancel(*tasks[1:])
             await stream.aclose()
+            is_closed = True
             error = ShuttingDown("the server has ended this request; the answer is not complete")
             if await line.sends_within(CANCELLED_WORD_S, stream.error_frame(error)):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -101,7 +102,8 @@ async def send_stream(
         try:
             await _cancel(*tasks)
         finally:
-            await stream.aclose()
+            if not is_closed:
+                await stream.aclose()
 
 
 async def _send_frames(stream: EventStream, line: "_Line", on_error: Callable[..., None]) -> None:
