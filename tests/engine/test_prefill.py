@@ -34,8 +34,7 @@ async def test_a_prefill_is_stopped_in_the_middle_of_its_step() -> None:
                     await asyncio.sleep(0)
         await becomes_idle(engine)
         computed.append(loop.progress - before)
-    # Between the look and the word to stop, a busy machine may compute any number of nodes, but hardly ever all.
-    assert min(computed) < whole * 0.8, (whole, computed)
+    assert sorted(computed)[len(computed) // 2] < whole * 0.8, (whole, computed)
     assert await text_of(engine, work("What is bodhi_asgi?"))
     await engine.aclose()
 
