@@ -9,9 +9,9 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,30 +31,66 @@ AT_ONCE_S = 0.3
 TRIES = 5
 APP = "tests.hosts.site:app"
 HAS_ENDED_S = 12.0
-"""Below the 30 s that the stream would go on for; how soon it really ends stands in ``docs/hosts.md``."""
+"""Below the 30 s that the stream would go on for, so that it is known who ended it."""
+ENDS_S = 2.0
+"""From SIGTERM to the end of the process, with a stream open. What each server takes stands in ``docs/hosts.md``."""
+OF_ITS_START = 0.5
+"""The end of a process is mostly Python putting away what it imported, a quarter of what the start takes; where a
+machine is so slow that half of the start is longer than the two seconds, that much is allowed."""
+LIVES = 3
 
-COMMANDS = {
-    "uvicorn": ["uvicorn", APP, "--port", "0"],
-    "hypercorn": ["hypercorn", APP, "--bind", "127.0.0.1:0", "--graceful-timeout", "1"],
-    "daphne": ["daphne", "-b", "127.0.0.1", "-p", "0", APP],
-    "granian": ["granian", "--interface", "asgi", "--uds", "{folder}/site.sock", APP],
+
+@dataclass(frozen=True)
+class Server:
+    """How one is started, and how it says where it listens; ``waits_s`` of its own before it cancels open streams."""
+
+    command: Sequence[str]
+    running: str
+    knows_lifespans: bool = True
+    waits_s: float = 0.0
+
+
+HYPERCORN = ("hypercorn", APP, "--bind", "127.0.0.1:0")
+HYPERCORN_RUNS = r"Running on (http://127\.0\.0\.1:\d+)"
+SERVERS = {
+    "uvicorn": Server(("uvicorn", APP, "--port", "0"), r"running on (http://127\.0\.0\.1:\d+)"),
+    "hypercorn": Server((*HYPERCORN, "--graceful-timeout", "1"), HYPERCORN_RUNS, waits_s=1.0),
+    "hypercorn alone": Server((*HYPERCORN, "--graceful-timeout", "60", "--workers", "0"), HYPERCORN_RUNS),
+    "daphne": Server(
+        ("daphne", "-b", "127.0.0.1", "-p", "0", APP), r"Listening on TCP address (127\.0\.0\.1:\d+)", False
+    ),
+    "granian": Server(("granian", "--interface", "asgi", "--uds", "{folder}/site.sock", APP), r"Started worker-(\d+)"),
 }
-RUNNING = {
-    "uvicorn": r"running on (http://127\.0\.0\.1:\d+)",
-    "hypercorn": r"Running on (http://127\.0\.0\.1:\d+)",
-    "daphne": r"Listening on TCP address (127\.0\.0\.1:\d+)",
-    "granian": r"Started worker-(\d+)",
-}
-KNOWS_LIFESPANS = {"uvicorn": True, "hypercorn": True, "daphne": False, "granian": True}
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured on the way, in seconds."""
+    """What was measured on the way, in seconds; the end from SIGTERM on."""
 
+    started_s: float
     cancelled_s: float
     last_word_s: float
     ended_s: float
+
+    def are_in_time(self, server: Server) -> bool:
+        """Whether the process has ended as soon as it should."""
+        return self.ended_s <= max(ENDS_S, server.waits_s + OF_ITS_START * self.started_s)
+
+
+@dataclass(frozen=True)
+class Door:
+    """A way to our chat, and to what the server is at work on."""
+
+    client: httpx2.AsyncClient
+    chat: str = CHAT
+    headers: Mapping[str, str] = field(default_factory=lambda: AS_ANN)
+
+    async def runs(self) -> bool:
+        return bool((await self.client.get("/facts")).json()["running"])
+
+    def asked(self) -> Any:
+        """A stream that would go on for 30 s."""
+        return self.client.stream("POST", self.chat, json=LONG, headers=self.headers)
 
 
 @asynccontextmanager
@@ -66,9 +102,9 @@ async def site(server: str, kind: str, attach: str, folder: Path) -> AsyncIterat
         "SITE_ISOLATION": "process" if attach == "install" else "thread",
         "PYTHONUNBUFFERED": "1",
     }
-    command = [sys.executable, "-m", *(part.format(folder=folder) for part in COMMANDS[server])]
+    command = [sys.executable, "-m", *(part.format(folder=folder) for part in SERVERS[server].command)]
     async with spawned(command, environment) as process:
-        where = await process.until(RUNNING[server])
+        where = await process.until(SERVERS[server].running)
         if server == "granian":
             transport = httpx2.AsyncHTTPTransport(uds=str(folder / "site.sock"))
             client = httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=60)
@@ -80,25 +116,39 @@ async def site(server: str, kind: str, attach: str, folder: Path) -> AsyncIterat
 
 async def whole_life(server: str, kind: str, attach: str, folder: Path) -> Figures:
     """Start it, ask it everything, end it. Raises AssertionError."""
+    return await in_time(SERVERS[server], folder, lambda each: one_life(server, kind, attach, each))
+
+
+async def in_time(server: Server, folder: Path, live: Callable[[Path], Awaitable[Figures]]) -> Figures:
+    """The figures of a life; of another one where a busy machine has held up the end. Raises AssertionError."""
+    all_figures = []
+    for number in range(LIVES):
+        each = folder / str(number)
+        each.mkdir()
+        all_figures.append(await live(each))
+        if all_figures[-1].are_in_time(server):
+            return all_figures[-1]
+    raise AssertionError(f"the process ended late, each time: {all_figures}")
+
+
+async def one_life(server: str, kind: str, attach: str, folder: Path) -> Figures:
+    began_s = time.monotonic()
     async with site(server, kind, attach, folder) as (process, client):
+        started_s = time.monotonic() - began_s
         await _the_host_is_as_it_was(client, kind, attach, server)
         await _failures_stay_inside(client)
-        cancelled_s = await _a_client_that_goes_is_heard(client)
+        cancelled_s = await a_client_that_goes_is_heard(Door(client))
         told = (await client.get("/facts")).json()
         assert (told["opened"], told["handled"], told["status"]) == (1, [], "ready")
-        family = descendants(process.process.pid)
-        last_word_s, ended_s = await _it_ends_with_a_last_word(process, client)
-        async with asyncio.timeout(30):
-            while any(is_alive(pid) for pid in family):
-                await asyncio.sleep(0.02)
+        last_word_s, ended_s = await it_ends_with_a_last_word(process, Door(client))
         output = process.output
-        is_run = KNOWS_LIFESPANS[server] and attach != "none"
+        is_run = SERVERS[server].knows_lifespans and attach != "none"
         assert ("starts with its first request" in output) is not is_run, output
         if is_run:
             assert output.count("bodhi is closed") == 1, output
             if attach == "install" or kind != "django":
                 assert ("the host starts and bodhi is ready" in output) is (kind != "django"), output
-        return Figures(cancelled_s, last_word_s, ended_s)
+        return Figures(started_s, cancelled_s, last_word_s, ended_s)
 
 
 async def _the_host_is_as_it_was(client: httpx2.AsyncClient, kind: str, attach: str, server: str) -> None:
@@ -115,7 +165,7 @@ async def _the_host_is_as_it_was(client: httpx2.AsyncClient, kind: str, attach: 
     assert after == before
     if attach == "install":
         assert after["bodhi"] is True
-    if KNOWS_LIFESPANS[server] and kind in ("starlette", "fastapi"):
+    if SERVERS[server].knows_lifespans and kind in ("starlette", "fastapi"):
         assert "host" in after["keys"]
 
 
@@ -129,17 +179,17 @@ async def _failures_stay_inside(client: httpx2.AsyncClient) -> None:
     assert (answer.status_code, answer.json()["error"]["type"]) == (404, "invalid_request_error")
 
 
-async def _a_client_that_goes_is_heard(client: httpx2.AsyncClient) -> float:
+async def a_client_that_goes_is_heard(door: Door) -> float:
     """Seconds from leaving in the middle of an answer to an engine that is idle: the best of several."""
     best_s = float("inf")
     for _ in range(TRIES):
-        async with client.stream("POST", CHAT, json=LONG, headers=AS_ANN) as response:
+        async with door.asked() as response:
             lines = response.aiter_lines()  # held, because the response is closed with it
             await _first_words(lines)
-            assert (await client.get("/facts")).json()["running"], "the answer takes 30 s"
+            assert await door.runs(), "the answer takes 30 s"
         left_s = time.monotonic()
         async with asyncio.timeout(20):
-            while (await client.get("/facts")).json()["running"]:
+            while await door.runs():
                 pass
         best_s = min(best_s, time.monotonic() - left_s)
         if best_s < AT_ONCE_S:
@@ -155,8 +205,10 @@ async def _first_words(lines: Any) -> None:
     raise AssertionError("the stream ended without a word")
 
 
-async def _it_ends_with_a_last_word(process: Spawned, client: httpx2.AsyncClient) -> tuple[float, float]:
-    async with client.stream("POST", CHAT, json=LONG, headers=AS_ANN) as response:
+async def it_ends_with_a_last_word(process: Spawned, door: Door) -> tuple[float, float]:
+    """Seconds from SIGTERM to the last word of an open stream, and to the end of the process with all its children."""
+    family = descendants(process.process.pid)
+    async with door.asked() as response:
         lines = response.aiter_lines()
         await _first_words(lines)
         began_s = time.monotonic()
@@ -167,7 +219,11 @@ async def _it_ends_with_a_last_word(process: Spawned, client: httpx2.AsyncClient
     assert json.loads(rest[-1][6:])["error"]["code"] == "server_shutting_down", rest[-1]
     async with asyncio.timeout(HAS_ENDED_S):
         await process.process.wait()
-    return last_word_s, time.monotonic() - began_s
+    ended_s = time.monotonic() - began_s
+    async with asyncio.timeout(30):
+        while any(is_alive(pid) for pid in family):
+            await asyncio.sleep(0.02)
+    return last_word_s, ended_s
 
 
 def descendants(pid: int) -> set[int]:
