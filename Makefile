@@ -40,3 +40,4 @@ format: $(READY)
 
 reference: $(READY)
 	$(BIN)/python docs/generate_reference.py
+	$(BIN)/python docs/generate_sync.py

@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from bodhi_asgi.server import BodhiServer
     from bodhi_asgi.settings.schema import BodhiServerConfig
     from bodhi_asgi.streams import ChatCompletionStream, CompletionStream
+    from bodhi_asgi.sync.errors import InsideEventLoop
+    from bodhi_asgi.sync.facade import SyncBodhi
+    from bodhi_asgi.sync.server import SyncBodhiServer
+    from bodhi_asgi.sync.stream import SyncStream
 
 __version__: Final = "0.1.0"
 
@@ -87,6 +91,7 @@ HOMES: Final = {
     "Finding": "doctor.types",
     "Forbidden": "errors",
     "Grants": "caller",
+    "InsideEventLoop": "sync.errors",
     "Invalid": "errors",
     "MissingDependency": "errors",
     "NotFound": "errors",
@@ -96,6 +101,9 @@ HOMES: Final = {
     "RunFinished": "agents.events",
     "Scope": "caller",
     "ShuttingDown": "errors",
+    "SyncBodhi": "sync.facade",
+    "SyncBodhiServer": "sync.server",
+    "SyncStream": "sync.stream",
     "TextAdded": "agents.events",
     "TooLarge": "errors",
     "Tool": "agents.tool",
@@ -143,6 +151,7 @@ __all__ = [
     "Finding",
     "Forbidden",
     "Grants",
+    "InsideEventLoop",
     "Invalid",
     "MissingDependency",
     "NotFound",
@@ -152,6 +161,9 @@ __all__ = [
     "RunFinished",
     "Scope",
     "ShuttingDown",
+    "SyncBodhi",
+    "SyncBodhiServer",
+    "SyncStream",
     "TextAdded",
     "TooLarge",
     "Tool",

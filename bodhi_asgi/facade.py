@@ -182,9 +182,9 @@ class Bodhi:
         """Have a model of the hub brought here: ``owner/repo``, ``owner/repo:Q4_K_M`` or ``owner/repo/file.gguf``.
 
         Without a name, it is the largest quantisation that fits in the engines' memory with a context of 4,096 tokens.
-        All parts and the projector come with it. Needs ``models:write``. Returns as soon as that is queued: await what
-        it returns to have the model here, or iterate it to follow its progress. What is on its way or here already is
-        found. Raises HubReferenceInvalid, what the hub may say, QuantisationMissing, NothingFits and DiskFull.
+        All parts and the projector come with it. Needs ``models:write``. Returns as soon as that is queued: wait for
+        what it returns to have the model here, or iterate it to follow its progress. What is on its way or here already
+        is found. Raises HubReferenceInvalid, what the hub may say, QuantisationMissing, NothingFits and DiskFull.
         """
         return await self.downloads.pull(reference)
 

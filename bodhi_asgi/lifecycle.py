@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.errors import BodhiError, NotStarted, ShuttingDown
+from bodhi_asgi.forks import FORKS
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,9 @@ Status: TypeAlias = Literal["new", "starting", "ready", "draining", "stopped", "
 
 COOL_DOWN_S: Final = 5.0
 """Seconds after a failed lazy start before the next one is tried; until then everybody gets the same error at once."""
+
+OWNER_TASK: Final = "bodhi-owner"
+"""The name of the task that has opened the value; to cancel it closes the value at once."""
 
 DRAIN_S: Final = 5.0
 """Seconds that closing waits for what is still in use, before it closes the value under it."""
@@ -62,6 +66,7 @@ class Lifecycle(Generic[T]):
         self._status: Status = "new"
         self._failure: BaseException | None = None
         self._retry_at_s = 0.0
+        FORKS.add(self)
 
     @property
     def status(self) -> Status:
@@ -179,6 +184,12 @@ class Lifecycle(Generic[T]):
         else:
             await self._close(run)
 
+    def forget(self) -> object:
+        """In a forked child: what is open lives in the parent, and is opened anew here when it is needed."""
+        run, self._run = self._run, None
+        self._status = "new"
+        return run
+
     def _current_run(self) -> _Run[T]:
         """The run on this event loop, begun if there is none. Raises ShuttingDown while one is being closed."""
         loop = asyncio.get_running_loop()
@@ -193,7 +204,7 @@ class Lifecycle(Generic[T]):
         self._run = run
         self._status = "starting"
         # An empty context: the first requester's tenant or trace must not live on in the services.
-        run.owner = loop.create_task(self._own(run), name="bodhi-owner", context=contextvars.Context())
+        run.owner = loop.create_task(self._own(run), name=OWNER_TASK, context=contextvars.Context())
         return run
 
     async def _opened(self, run: _Run[T]) -> T:

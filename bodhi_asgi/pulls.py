@@ -142,7 +142,7 @@ class Downloads:
         return await self._one(lambda services, caller: services.downloads.archive(caller, download_id))
 
     async def follow(self, download_id: str) -> ModelPull:
-        """A download by its id, to be awaited or iterated. Raises DownloadNotFound."""
+        """A download by its id, to be waited for or iterated. Raises DownloadNotFound."""
         return ModelPull(self, await self.get(download_id))
 
     async def following(self, download_id: str) -> AsyncGenerator[Download]:

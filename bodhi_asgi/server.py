@@ -6,7 +6,7 @@ Starts and stops are leases on one owner task that opens the services in floor o
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from bodhi_asgi.auth.identity import Identity
 from bodhi_asgi.caller import Caller
@@ -14,9 +14,13 @@ from bodhi_asgi.clock import Clock, SystemClock
 from bodhi_asgi.errors import BodhiError, ConfigurationInvalid
 from bodhi_asgi.events.types import ServerDraining, ServerStarted
 from bodhi_asgi.facade import Bodhi
+from bodhi_asgi.forks import FORKS
 from bodhi_asgi.lifecycle import Lifecycle
 from bodhi_asgi.services import Services, open_services
 from bodhi_asgi.settings.schema import BodhiServerConfig
+
+if TYPE_CHECKING:
+    from bodhi_asgi.sync.server import SyncBodhiServer
 
 
 class Listener(Protocol):
@@ -78,7 +82,9 @@ class BodhiServer(Bodhi):
         self._make_listener = listener
         self._listener: Listener | None = None
         self._lease: AsyncExitStack | None = None
+        self._sync: SyncBodhiServer | None = None
         self.lifecycle = Lifecycle(self._open, clock=self._clock)
+        FORKS.add(self)
 
         async def the_host(_: Services) -> Caller:
             return Caller.host()
@@ -130,6 +136,20 @@ class BodhiServer(Bodhi):
         if self.status == "ready":
             self.services.events.publish(ServerDraining())
         self.lifecycle.begin_drain()
+
+    def sync(self) -> "SyncBodhiServer":
+        """The same server for code that is not asynchronous: ``with server.sync() as bodhi``. Always the same one."""
+        from bodhi_asgi.sync.server import SyncBodhiServer
+
+        if self._sync is None:
+            self._sync = SyncBodhiServer(self)
+        return self._sync
+
+    def forget(self) -> object:
+        """In a forked child: its parent goes on with what is open, and this server has not been started."""
+        left = self._lease, self._listener
+        self._lease = self._listener = None
+        return left
 
     async def __aenter__(self) -> Self:
         return await self.start()

@@ -7,7 +7,7 @@ lifespan the host composes, ``install``, which composes it, and the first reques
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from starlette._utils import get_route_path
@@ -31,6 +31,9 @@ from bodhi_asgi.http.table import routes
 from bodhi_asgi.server import BodhiServer
 from bodhi_asgi.settings.schema import BodhiServerConfig
 from bodhi_asgi.types import JSONObject
+
+if TYPE_CHECKING:
+    from bodhi_asgi.sync.server import SyncBodhiServer
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +95,10 @@ class BodhiApp:
     def for_request(self, request: HasScope) -> Bodhi:
         """The verbs, bound to a request's own user."""
         return self.server.for_request(request)
+
+    def sync(self) -> "SyncBodhiServer":
+        """The verbs for scripts, WSGI and workers: ``with bodhi_app.sync() as bodhi``. Always the same ones."""
+        return self.server.sync()
 
     async def __aenter__(self) -> Bodhi:
         return await self.server.start()

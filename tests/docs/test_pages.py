@@ -31,6 +31,11 @@ def test_reference_is_what_the_code_says(generator: ModuleType) -> None:
     assert {path.name for path in rendered} == {path.name for path in (ROOT / "docs" / "reference").iterdir()}
 
 
+def test_the_synchronous_verbs_are_what_the_asynchronous_ones_say() -> None:
+    rendered: dict[Path, str] = script("generate_sync").render()
+    assert not [path.name for path, text in rendered.items() if path.read_text("utf-8") != text], "run: make reference"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text("utf-8")):

@@ -1,0 +1,40 @@
+"""What a process that was forked must forget: event loops, threads and connections that are its parent's alone.
+
+A child finds copies of them in its memory. They look alive and lead nowhere, or worse, to what the parent uses.
+"""
+
+import os
+from typing import Any, Final, Protocol
+from weakref import WeakSet
+
+
+class Forgetful(Protocol):
+    """Something that starts anew in a child."""
+
+    def forget(self) -> Any:
+        """Drop what belongs to the parent, touching none of it, and return it."""
+        ...
+
+
+class Forks:
+    """Knows who has something to forget, and holds nobody alive for it."""
+
+    def __init__(self) -> None:
+        self._known: WeakSet[Any] = WeakSet()
+        self._forgotten: list[Any] = []
+        self._listens = False
+
+    def add(self, one: Forgetful) -> None:
+        """Have ``one`` forget in every child that is forked while it is there."""
+        if not self._listens and hasattr(os, "register_at_fork"):
+            self._listens = True
+            os.register_at_fork(after_in_child=self._forget)
+        self._known.add(one)
+
+    def _forget(self) -> None:
+        # Kept for good: to finalise the copy of a loop or a socket would reach what the parent uses.
+        self._forgotten += [one.forget() for one in tuple(self._known)]
+
+
+FORKS: Final = Forks()
+"""Of this process."""

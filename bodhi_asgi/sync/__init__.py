@@ -1,0 +1,1 @@
+"""The verbs for code that is not asynchronous: scripts, WSGI, workers. They are made from the asynchronous ones."""
