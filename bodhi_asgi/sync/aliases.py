@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bodhi_asgi.aliases import Aliases
-from bodhi_asgi.formats.management.files import ModelAliasResponse
+from bodhi_asgi.formats.management.files import ModelAliasResponse, RemovedFiles
 from bodhi_asgi.models.wire import ModelPage, UserAliasRequest, UserAliasResponse
 from bodhi_asgi.sync.twin import Twin
 
@@ -49,6 +49,10 @@ class SyncAliases(Twin[Aliases]):
         """The same under another name, the caller's own. Needs ``models:write``. Raises AliasNotFound, AliasExists."""
         return self._wait(self._of.copy, alias_id, alias)
 
-    def delete(self, alias_id: str) -> None:
-        """Remove an alias; its file stays. Needs ``models:write``. Raises AliasNotFound, AliasShared."""
-        self._wait(self._of.delete, alias_id)
+    def delete(self, alias_id: str, *, with_file: bool = False, force: bool = False) -> RemovedFiles:
+        """Remove an alias; its file stays unless it is to go ``with_file``. Needs ``models:write``.
+
+        The file is removed first, so that the alias stays where the file has to: then ModelFileInUse names the other
+        aliases that need it, which ``force`` leaves without. Raises AliasNotFound, AliasShared, ModelFileNotOurs.
+        """
+        return self._wait(self._of.delete, alias_id, with_file=with_file, force=force)

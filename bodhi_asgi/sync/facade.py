@@ -172,13 +172,13 @@ class SyncBodhi(Calls):
         """One page of the model files on this machine, of models that the caller may list. Needs ``models:read``."""
         return self._wait(self._of.model_files, query)
 
-    def delete_model_file(self, repo: str, filename: str, snapshot: str = MAIN) -> RemovedFiles:
+    def delete_model_file(self, repo: str, filename: str, snapshot: str = MAIN, *, force: bool = False) -> RemovedFiles:
         """Remove a file from the cache; bytes that other snapshots share stay. Needs ``models:write``.
 
-        Raises ModelFileNotFound, ModelFileInUse while it is loaded or something configured stands for it, and
-        ModelFileNotOurs for a file of a plain folder.
+        Raises ModelFileNotFound, ModelFileInUse while it is loaded, the settings name it or aliases stand for it, and
+        ModelFileNotOurs for a file of a plain folder. ``force`` leaves the caller's own aliases without it.
         """
-        return self._wait(self._of.delete_model_file, repo, filename, snapshot)
+        return self._wait(self._of.delete_model_file, repo, filename, snapshot, force=force)
 
     def refresh_model_files(self) -> None:
         """Look for files now, and have all headers read anew in the background. Needs ``models:write``."""

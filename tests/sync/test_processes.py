@@ -32,7 +32,7 @@ with bodhi:
     stream = bodhi.chat_completion(endless, stream=True)
     next(stream)
     children = []
-    for number in range(3):
+    for number in range(1):
         if (child := os.fork()) == 0:
             assert bodhi.status == "new"
             try:
@@ -110,8 +110,8 @@ def isolation(request: pytest.FixtureRequest) -> str:
 def test_children_start_their_own_loop_and_touch_nothing_of_their_parent(tmp_path: Path, isolation: str) -> None:
     said = run(FORKED, tmp_path, isolation)
     assert said[0] == said[-1] == "parent hello there"
-    assert sorted(said[1:-2]) == sorted(3 * ["NotStarted", "child hello there", "block hello there", "stopped"])
-    assert said[-2] == "[0, 0, 0]"
+    assert sorted(said[1:-2]) == sorted(["NotStarted", "child hello there", "block hello there", "stopped"])
+    assert said[-2] == "[0]"
 
 
 def test_a_program_that_ends_without_closing_leaves_nothing_and_says_nothing(tmp_path: Path, isolation: str) -> None:

@@ -13,6 +13,7 @@ from bodhi_asgi import (
     Bodhi,
     BodhiApp,
     Caller,
+    Forbidden,
     Grants,
     InsideEventLoop,
     NotFound,
@@ -76,7 +77,7 @@ def test_the_same_verbs_act_for_another_caller(bodhi: SyncBodhiServer) -> None:
     ada = bodhi.as_caller(Caller.user("ada", grants=Grants(models=frozenset({"parrot"}))))
     assert ada.caller().id == "host:ada"
     assert [model.id for model in ada.list_models().data] == ["parrot"]
-    with pytest.raises(NotFound):
+    with pytest.raises(Forbidden):
         ada.chat_completion({**HELLO, "model": "secret"})
 
 
