@@ -32,6 +32,12 @@ class Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._is_known = False
+        self._has_ended = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the interpreter is on its way out, and nothing more is begun."""
+        return self._has_ended
 
     def is_on(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether that is the loop; it is another one in a child, and none at the end of the interpreter."""
@@ -41,6 +47,8 @@ class Background:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop, started if there is none."""
         with self._starting:
+            if self._has_ended:
+                raise ShuttingDown("the interpreter is ending")
             if self._loop is None:
                 if not self._is_known:
                     _at_exit(self.end)
@@ -85,6 +93,7 @@ class Background:
     def end(self) -> None:
         """Cancel what runs, which closes what is open, and end the thread. For the end of the interpreter."""
         with self._starting:
+            self._has_ended = True
             loop, self._loop = self._loop, None
             thread, self._thread = self._thread, None
         if loop is None or thread is None:

@@ -33,7 +33,7 @@ class SyncStream(Twin[AsyncIterator[C]], Iterator[C]):
     def __next__(self) -> C:
         if self._is_closed:
             raise StopIteration
-        if not self._is_here:
+        if not (self._is_here or BACKGROUND.has_ended):
             raise NotStarted("this stream belongs to the process that this one was forked from")
         refuse_inside_loop(f"use 'async for' with a {type(self._of).__name__}")
         try:

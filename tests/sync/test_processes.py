@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 BEGIN = """
 import contextlib, os, signal, sys, threading
-from bodhi_asgi import BodhiApp, ShuttingDown
+from bodhi_asgi import BodhiApp, Unavailable
 app = BodhiApp(
     data_dir=os.environ["FOLDER"], models={"parrot": "parrot"}, demo=False,
     engine={"runner": "poison", "isolation": os.environ["ISOLATION"], "n_ctx": 8192, "linger_s": 0.5},
@@ -57,7 +57,7 @@ print(ask())
 stream = bodhi.chat_completion(endless, stream=True)
 next(stream)
 def reads():
-    with contextlib.suppress(ShuttingDown):
+    with contextlib.suppress(Unavailable):
         for _ in stream: pass
 threading.Thread(target=reads, daemon=True).start()
 print("left", flush=True)
@@ -98,7 +98,7 @@ def run(script: str, folder: Path, isolation: str) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     complaints = [line for line in done.stderr.splitlines() if line and not line.startswith("Executing <")]
-    assert complaints == []
+    assert complaints == [], done.stderr
     return done.stdout.splitlines()
 
 
