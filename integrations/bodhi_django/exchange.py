@@ -43,13 +43,23 @@ class _Exchange:
     async def run(self) -> None:
         error = None
         try:
-            await self.app(self.scope, self._receive, self.out.put)
+            await self.app(self.scope, self._receive, self._tell)
         except Exception as raised:  # handed to the reader
             error = raised
-        await self.out.put(_End(error))
+        await self._tell(_End(error))
+
+    def end(self) -> None:
+        """Nobody reads on: what the application still says goes nowhere, and it must not wait to say it."""
+        self.gone.set()
+        while not self.out.empty():
+            self.out.get_nowait()
+
+    async def _tell(self, message: "Message | _End") -> None:
+        if not self.gone.is_set():
+            await self.out.put(message)
 
     async def _receive(self) -> Message:
-        if self.has_all:
+        if self.has_all or self.gone.is_set():
             await self.gone.wait()
             return {"type": "http.disconnect"}
         await self.out.put({"type": BODY_WANTED})
@@ -74,6 +84,6 @@ async def exchange(app: App, scope: Any, hand: Hand) -> AsyncGenerator[Message]:
         if message.error is not None:
             raise message.error
     finally:
-        inside.gone.set()
+        inside.end()
         running.cancel()
         await asyncio.wait({running})

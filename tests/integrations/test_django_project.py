@@ -87,9 +87,13 @@ def site(request: pytest.FixtureRequest, folder: Path, facts: dict[str, str]) ->
             yield Site(found[1], facts)
         finally:
             server.terminate()
-            server.wait(30)
-            if server.stdout is not None:
-                server.stdout.close()
+            try:
+                server.wait(30)
+            finally:
+                server.kill()
+                server.wait()
+                if server.stdout is not None:
+                    server.stdout.close()
 
 
 def csrf(client: httpx2.Client) -> dict[str, str]:
