@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 
 
-class BodhiDjangoConfig(AppConfig):
+class BodhiDjangoConfig(AppConfig):  # type: ignore[misc]  # Django has no types
     """``INSTALLED_APPS += ["bodhi_django"]``."""
 
     name = "bodhi_django"

@@ -24,8 +24,8 @@ from bodhi_django.requests import presents_token, scope_of
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
-@non_atomic_requests
-@csrf_exempt
+@non_atomic_requests  # type: ignore[untyped-decorator]  # Django has no types
+@csrf_exempt  # type: ignore[untyped-decorator]
 async def bridge(request: HttpRequest, rest: str) -> HttpResponseBase:
     """Answer a request below our prefix; ``rest`` is its path without it.
 
@@ -88,7 +88,7 @@ def login_guards() -> Iterator[Any]:
             yield found(lambda _: None)
 
 
-class CsrfCheck(CsrfViewMiddleware):
+class CsrfCheck(CsrfViewMiddleware):  # type: ignore[misc]  # Django has no types
     """Django's own protection, asked for its reason instead of its page."""
 
     def _reject(self, request: HttpRequest, reason: str) -> str:  # noqa: ARG002

@@ -26,7 +26,7 @@ EXIT_CODES: Final[Mapping[Kind, int]] = {
 """The exit codes of ``bodhi``; kinds that do not stand here end with ``FAILED``."""
 
 
-class BodhiCommand(BaseCommand):
+class BodhiCommand(BaseCommand):  # type: ignore[misc]  # Django has no types
     """A command that asks verbs. Its errors are sentences and exit codes, never tracebacks."""
 
     requires_system_checks: Sequence[str] = ()
