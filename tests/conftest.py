@@ -34,12 +34,17 @@ numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
-def logs_as_they_come() -> None:
-    """Whatever a test before has set up for logging in this process, ours is logged and heard."""
+def logs_as_they_come() -> Iterator[None]:
+    """Whatever a framework sets up for logging in a test goes with it: ours is logged and heard in the next."""
+    handlers, level = tuple(logging.root.handlers), logging.root.level
     for name, logger in tuple(logging.root.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger) and name.partition(".")[0] == "bodhi_asgi":
             logger.setLevel(logging.NOTSET)
             logger.propagate, logger.disabled = True, False
+    yield
+    logging.root.setLevel(level)
+    for handler in set(logging.root.handlers).difference(handlers):
+        logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ of SQLite's only writer that would be the end of all writing.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -19,7 +19,7 @@ class Span:
     async def begin(self) -> None:
         """Take the connection and begin. Cancelled while it waits for a connection, it has taken none."""
         await self._connection.__aenter__()
-        await _to_its_end(self._start(), otherwise=self.end("rollback"))
+        await _to_its_end(self._start(), otherwise=lambda: self.end("rollback"))
 
     async def end(self, how: str) -> None:
         """``commit`` or ``rollback``, and give the connection back."""
@@ -39,7 +39,9 @@ class Span:
             await self._connection.__aexit__()
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None], *, otherwise: Coroutine[Any, Any, None] | None = None) -> None:
+async def _to_its_end(
+    work: Coroutine[Any, Any, None], *, otherwise: Callable[[], Coroutine[Any, Any, None]] | None = None
+) -> None:
     """Do ``work`` to its end. When we are cancelled meanwhile, do ``otherwise`` after it, and be cancelled then."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -50,12 +52,8 @@ async def _to_its_end(work: Coroutine[Any, Any, None], *, otherwise: Coroutine[A
             cancelled = error
         except Exception:  # said below, by the task itself
             break
-    if cancelled is None or task.exception() is not None:
-        if otherwise is not None:
-            otherwise.close()
-        if cancelled is None:
-            task.result()
-    elif otherwise is not None:
-        await otherwise
-    if cancelled is not None:
-        raise cancelled
+    if cancelled is None:
+        return task.result()
+    if otherwise is not None and task.exception() is None:
+        await otherwise()
+    raise cancelled

@@ -76,7 +76,7 @@ class Eviction:
             excess -= removed.freed_bytes
             log.info(
                 "a model file was removed to keep the cache within its size",
-                extra={"repo": one.file.repo, "filename": one.file.filename, "freed_bytes": removed.freed_bytes},
+                extra={"repo": one.file.repo, "file": one.file.filename, "freed_bytes": removed.freed_bytes},
             )
             is_less = True
         if is_less:

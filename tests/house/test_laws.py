@@ -1,6 +1,7 @@
 """Static laws: what the code never does, wherever it is."""
 
 import ast
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,3 +206,14 @@ def test_nothing_is_left_for_later(folder: str) -> None:
             if LATER.search(line):
                 left.append(f"{path.relative_to(ROOT)}:{number}")
     assert left == []
+
+
+def test_nothing_logged_bears_a_name_that_log_records_have_themselves() -> None:
+    taken = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+
+    def overwrites(_: str, node: ast.AST) -> bool:
+        given = [each.value for each in node.keywords if each.arg == "extra"] if isinstance(node, ast.Call) else []
+        keys = [key for one in given if isinstance(one, ast.Dict) for key in one.keys]
+        return any(isinstance(key, ast.Constant) and key.value in taken for key in keys)
+
+    assert found(overwrites) == []

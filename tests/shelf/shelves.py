@@ -29,9 +29,11 @@ async def database_at(url: str) -> AsyncIterator[Database]:
     """A database with all tables."""
     database = Database(url, timeout_s=5)
     await database.open()
-    await database.migrate("auto")
-    yield database
-    await database.close()
+    try:
+        await database.migrate("auto")
+        yield database
+    finally:
+        await database.close()
 
 
 @asynccontextmanager
@@ -61,8 +63,10 @@ async def shelf_of(
     for holder in holders:
         shelf.ask(holder)
     shelf.start()
-    yield shelf
-    await shelf.aclose()
+    try:
+        yield shelf
+    finally:
+        await shelf.aclose()
 
 
 async def all_read(events: EventBus, shelf: ShelfService) -> None:
