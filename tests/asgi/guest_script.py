@@ -1,4 +1,4 @@
-"""``python guest_script.py HOST ISOLATION FOLDER``: what importing, mounting, serving and stopping changed, as JSON.
+"""``python guest_script.py HOST ISOLATION FOLDER``: what importing, mounting, serving and ending changed, as JSON.
 
 A process of its own, because an import happens once. The host is imported first: what it does is not ours.
 """
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
+
+from tests.asgi.guests import WITHOUT, hosting, import_us
 
 HELLO = {"model": "parrot", "messages": [{"role": "user", "content": "hello there"}]}
 
@@ -66,63 +68,55 @@ def held() -> dict[str, Any]:
     }
 
 
-def starlette() -> Any:
-    from starlette.applications import Starlette
-
-    return Starlette()
+def apart(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    return {key: [before[key], after[key]] for key in before if before[key] != after[key]}
 
 
-def fastapi() -> Any:
-    from fastapi import FastAPI
+class Life:
+    """One guest, from its mount to its end; ``changed`` is what a look at the process found at each step."""
 
-    return FastAPI()
+    def __init__(self, kind: str, isolation: str, folder: str) -> None:
+        self.kind, self.isolation, self.folder = kind, isolation, folder
+        self.changed: dict[str, Any] = {}
 
+    def live(self, before: dict[str, Any]) -> None:
+        from bodhi_asgi import BodhiApp, Caller
 
-def django() -> Any:
-    from django.conf import settings
-    from django.core.asgi import get_asgi_application
-
-    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=(), SECRET_KEY="x" * 50, LOGGING_CONFIG=None)
-    return get_asgi_application()
-
-
-HOSTS = {"starlette": starlette, "fastapi": fastapi, "django": django}
-
-
-def whole_life(name: str, host: Any, isolation: str, folder: str) -> None:
-    from bodhi_asgi import BodhiApp, Caller
-
-    engine: dict[str, Any] = {"runner": "echo", "isolation": isolation, "n_ctx": 256, "linger_s": 0}
-    bodhi = BodhiApp(
-        data_dir=folder,
-        models={"parrot": "x"},
-        demo=False,
-        engine=engine,
-        identity=lambda connection: Caller.user("ann") if connection.headers.get("x-user") else None,
-    )
-    if name == "django":
-        from bodhi_django import bodhi_asgi
-
-        app = bodhi_asgi(host, bodhi)
-    else:
-        app = bodhi.install(HOSTS[name]())
-    with TestClient(app) as client:
-        answer = client.post("/bodhi/v1/chat/completions", json=HELLO, headers={"x-user": "ann"})
-        assert answer.status_code == 200, answer.text
+        bodhi = BodhiApp(
+            data_dir=self.folder,
+            models={"parrot": "x"},
+            demo=False,
+            engine={"runner": "echo", "isolation": self.isolation, "n_ctx": 256, "linger_s": 0},
+            identity=lambda connection: Caller.user("ann") if connection.headers.get("x-user") else None,
+        )
+        host = hosting(self.kind, {"/bodhi": bodhi})
+        self.changed["mounted"] = apart(before, state())
+        with TestClient(host) as client:
+            answer = client.post("/bodhi/v1/chat/completions", json=HELLO, headers={"x-user": "ann"})
+            assert answer.status_code == 200, answer.text
+            self.changed["serving"] = apart(before, state())
+        self.changed["unmounted"] = apart(before, state())
 
 
-def main(name: str, isolation: str, folder: str) -> None:
-    host = HOSTS[name]()
-    with TestClient(starlette()) as client:
+def main(kind: str, isolation: str, folder: str) -> None:
+    host = WITHOUT[kind]()
+    with TestClient(WITHOUT["starlette"]()) as client:
         client.get("/")  # what the test's own client imports and starts
-    before, callbacks = state(), atexit._ncallbacks()
-    whole_life(name, host, isolation, folder)
-    after, held_once = state(), held()
-    for _ in range(5):
-        whole_life(name, host, isolation, folder)
-    changed = {key: [before[key], after[key]] for key in before if before[key] != after[key]}
-    kept = {key: [held_once[key], value] for key, value in held().items() if held_once[key] != value}
+    before, held_before, callbacks = state(), held(), atexit._ncallbacks()
+    import_us(kind)
+    hosting(kind, {})
+    changed = {"imported": apart(before, state())}
+    kept = {"imported": apart(held_before, held())}
+    lives = [Life(kind, isolation, folder) for _ in range(6)]
+    lives[0].live(before)
+    held_once = held()
+    for life in lives[1:]:
+        life.live(before)
+    kept |= {"once": apart(held_before, held_once), "again and again": apart(held_once, held())}
+    changed |= {f"{step}, life {n}": found for n, life in enumerate(lives) for step, found in life.changed.items()}
     print(json.dumps({"changed": changed, "kept": kept, "at exit": atexit._ncallbacks() - callbacks}))
+    del host
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
