@@ -6,13 +6,16 @@ asked for, and pages of the model's files, but not those of libraries, which com
 """
 
 import argparse
+import base64
 import ctypes
 import gc
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,13 +27,16 @@ from benchmarks.random_model import Shape, random_model, write
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.budget import needed_bytes
 from bodhi_asgi.engine.drafts import Wanted
+from bodhi_asgi.engine.memory import model_memory, projector_memory
 from bodhi_asgi.engine.plan import Row, StepPlan
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan
 from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.runner import Runner, make_runner
 from bodhi_asgi.engine.self_test import self_test
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec, Tuning
-from bodhi_asgi.messages.conversation import TextPrompt
+from bodhi_asgi.gguf.reader import read_header
+from bodhi_asgi.gguf.sight import sight_of
+from bodhi_asgi.messages.conversation import IMAGE_MARK, ChatPrompt, Image, Message, Role, TextPrompt
 from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 SMALL: Final = Shape(layers=4, width=512, inner=1536, heads=8, kv_heads=2, vocabulary=16_000, context=4096)
@@ -58,7 +64,7 @@ def measure(name: str, spec: ModelSpec) -> Measured:
     """Load ``spec`` in a process of its own and put it through its paces.
 
     Up to three times: what a process has beyond the model's memory, for whatever reason, only ever adds to it. What is
-    reserved for conversations that rest is left out on both sides, because it fills only as they come.
+    reserved for conversations and pictures that rest is left out on both sides, because it fills only as they come.
     """
     spec = replace(spec, prefix_memory_bytes=0)
     found = _measured(name, spec)
@@ -75,7 +81,15 @@ def _measured(name: str, spec: ModelSpec) -> Measured:
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("COVERAGE_", "COV_CORE_"))}
     root = Path(__file__).parent.parent
     done = subprocess.run(command, cwd=root, env=plain, capture_output=True, text=True, check=True)
-    return Measured(name, float(done.stdout.split()[-1]), needed_bytes(spec) / MIB)
+    return Measured(name, float(done.stdout.split()[-1]), (needed_bytes(spec) - resting_bytes(spec)) / MIB)
+
+
+def resting_bytes(spec: ModelSpec) -> int:
+    """What of the prediction is for pictures that have been looked at."""
+    if not spec.projector:
+        return 0
+    n_ctx = model_memory(Path(spec.path), spec).context_tokens
+    return projector_memory(Path(spec.projector), n_ctx).resting_bytes
 
 
 def put_through_its_paces(spec: ModelSpec) -> float:
@@ -89,11 +103,40 @@ def put_through_its_paces(spec: ModelSpec) -> float:
     runner = make_runner(spec)
     facts = runner.load(lambda _: True)
     self_test(runner, spec, facts)
+    seen = see(runner, spec, facts.n_ctx, own(spec) - before) if spec.projector else 0.0
     if facts.generates:
         speak(runner, spec, facts.n_ctx)
     else:
         read(runner, spec, facts)
-    return own(spec) - before
+    return max(own(spec) - before, seen)
+
+
+def see(runner: Runner, spec: ModelSpec, n_ctx: int, taken: float) -> float:
+    """MiB that the largest picture takes at most while it is looked at, beside what was ``taken`` before."""
+    sight = sight_of(read_header(Path(spec.projector)))
+    side = sight.patch * sight.merged * int((sight.patches(n_ctx) / sight.merged**2) ** 0.5)
+    image = Image(base64.b64encode(grey(side)).decode())
+    prompt = ChatPrompt((Message(Role.USER, IMAGE_MARK),), images=(image,))
+    Path("/proc/self/clear_refs").write_text("5")  # the most that was ever resident is what is resident now
+    resident = status("VmRSS")
+    runner.look("m", GenerateRequest(spec.name, prompt))
+    return taken + status("VmHWM") - resident
+
+
+def status(name: str) -> float:
+    """A line of this process's status, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) / 1024
+
+
+def grey(side: int) -> bytes:
+    """A PNG file of so many pixels each way."""
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    rows = (b"\0" + b"\x80" * 3 * side) * side
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
 
 
 def speak(runner: Runner, spec: ModelSpec, n_ctx: int) -> None:

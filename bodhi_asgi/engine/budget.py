@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from bodhi_asgi.cgroup import PROC, memory_limits
 from bodhi_asgi.engine.errors import ModelLoadFailed, NoRoomForModel
-from bodhi_asgi.engine.memory import draft_bytes, model_memory, projector_bytes
+from bodhi_asgi.engine.memory import draft_bytes, model_memory, projector_memory
 from bodhi_asgi.engine.types import ModelSpec
 
 DEFAULT_SHARE: Final = 0.8
@@ -30,9 +30,12 @@ def needed_bytes(spec: ModelSpec) -> int:
     """What ``spec`` takes of main memory; nothing where a graphics card holds it. Blocking. Raises ModelLoadFailed."""
     if spec.runner != "llama" or spec.n_gpu_layers:
         return 0
-    total = model_memory(Path(spec.path), spec).most_bytes
+    memory = model_memory(Path(spec.path), spec)
+    total = memory.most_bytes
     total += sum(_file_bytes(adapter.path) for adapter in spec.adapters)
-    total += projector_bytes(Path(spec.projector)) if spec.projector else 0
+    if spec.projector:
+        beside = projector_memory(Path(spec.projector), memory.context_tokens)
+        total += beside.at_work_bytes + beside.resting_bytes
     return total + (draft_bytes(spec) if spec.speculation.path else 0)
 
 

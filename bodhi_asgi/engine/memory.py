@@ -14,7 +14,6 @@ from bodhi_asgi.engine.types import LoadMode, ModelSpec
 from bodhi_asgi.gguf.facts import GgufFacts, facts_of
 from bodhi_asgi.gguf.memory import (
     cache_bytes,
-    encoder_bytes,
     repacked_bytes,
     state_bytes,
     step_bytes,
@@ -23,6 +22,7 @@ from bodhi_asgi.gguf.memory import (
 )
 from bodhi_asgi.gguf.parts import parts, read_model
 from bodhi_asgi.gguf.reader import read_header
+from bodhi_asgi.gguf.sight import sight_of
 from bodhi_asgi.gguf.types import GgufHeader, GgufInvalid
 
 CONTEXT_MULTIPLE: Final = 256
@@ -30,6 +30,9 @@ LARGEST_DEFAULT_CONTEXT: Final = 8192
 
 FIXED_BYTES: Final = 15 * 1024 * 1024 // 2
 """Of a model whatever its size: graphs, metadata, stacks that are used."""
+
+PROJECTOR_BYTES: Final = 1024 * 1024
+"""Of a projector whatever its size."""
 
 TOKEN_BYTES: Final = 275
 """Of each token of the vocabulary: its text, its type, its merges, and the tables to find them."""
@@ -153,12 +156,25 @@ def _compute_bytes(header: GgufHeader, facts: GgufFacts, spec: ModelSpec, room: 
     return FIXED_BYTES + TOKEN_BYTES * vocabulary + at_once * (seen + per_token) + outputs
 
 
-def projector_bytes(path: Path) -> int:
-    """What a projector takes beside its model; what is wrong with the file is said when it is loaded."""
+@dataclass(frozen=True, slots=True)
+class ProjectorMemory:
+    """Bytes that a projector takes beside its model: its file and what it computes with, for the largest picture that
+    the context can hold, and pictures that are kept, which come as time goes by."""
+
+    at_work_bytes: int = 0
+    resting_bytes: int = 0
+
+
+def projector_memory(path: Path, n_ctx: int) -> ProjectorMemory:
+    """Look at a projector, for a context of so many tokens; what is wrong with the file is said when it is loaded."""
     try:
-        return FIXED_BYTES + path.stat().st_size + encoder_bytes(read_header(path))
+        sight = sight_of(read_header(path))
+        size = path.stat().st_size
     except (OSError, GgufInvalid):
-        return 0
+        return ProjectorMemory()
+    return ProjectorMemory(
+        PROJECTOR_BYTES + size + sight.picture_bytes(sight.patches(n_ctx)), sight.resting_bytes(n_ctx)
+    )
 
 
 def draft_bytes(spec: ModelSpec) -> int:

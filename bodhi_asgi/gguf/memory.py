@@ -38,9 +38,6 @@ WITHOUT_CACHE: Final = frozenset(
 )
 """Architectures for which llama.cpp keeps no memory: they look both ways, and read everything again."""
 
-PICTURE: Final = ("image_size", "patch_size", "embedding_length", "feed_forward_length", "attention.head_count")
-"""Of ``clip.vision``: what the memory for one picture depends on."""
-
 
 def weight_bytes(header: GgufHeader) -> int:
     """Bytes of all tensors whose type is known."""
@@ -105,19 +102,6 @@ def step_bytes(header: GgufHeader) -> int:
     it will add, beside the two halves of its feed-forward or the four parts of its state's mixing."""
     widest = max(2 * header.number("feed_forward_length"), 4 * header.number("ssm.inner_size"))
     return 4 * (4 * header.number("embedding_length") + widest)
-
-
-def encoder_bytes(header: GgufHeader) -> int:
-    """Bytes that a projector computes with for one picture of its own size."""
-    sizes = {name: _number(header, f"clip.vision.{name}") for name in PICTURE}
-    patches = (sizes["image_size"] // max(1, sizes["patch_size"])) ** 2
-    per_patch = 4 * sizes["embedding_length"] + 2 * sizes["feed_forward_length"]
-    return 4 * patches * (per_patch + patches * sizes["attention.head_count"])
-
-
-def _number(header: GgufHeader, key: str) -> int:
-    found = header.metadata.get(key)
-    return found if type(found) is int else 0
 
 
 def vocabulary_size(header: GgufHeader) -> int:

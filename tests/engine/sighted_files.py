@@ -7,6 +7,7 @@ whether an answer depends on what stands where.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -26,9 +27,23 @@ SECTIONS: Final = [6, 5, 5, 0]
 """Of the half of a head's numbers: along the sequence, down, across, and none of the fourth."""
 
 MARKS: Final = ("<|vision_start|>", "<|vision_end|>")
-WIDTH, PATCH, SIDE, EYES = 48, 4, 32, 2
 LOUD: Final = 0.6
-LAYERS: Final = 2
+
+
+@dataclass(frozen=True)
+class Eye:
+    """Sizes of a projector; ``output`` is the width of the model that it is for."""
+
+    width: int = 48
+    inner: int = 96
+    patch: int = 4
+    side: int = 32
+    heads: int = 2
+    layers: int = 2
+    output: int = HEADS * HEAD
+
+
+SMALL: Final = Eye()
 
 
 def write_sighted_model(target: Path, kind: Kind = "qwen2vl") -> Path:
@@ -69,7 +84,7 @@ def _halved(values: Floats) -> Floats:
     return np.ascontiguousarray(heads.transpose(0, 2, 1, 3).reshape(values.shape))
 
 
-def write_sighted_projector(target: Path, kind: Kind = "qwen2vl", **keys: int) -> Path:
+def write_sighted_projector(target: Path, kind: Kind = "qwen2vl", eye: Eye = SMALL, **keys: int) -> Path:
     """Write the projector. ``keys`` take the place of what its header says, with dots written as ``__``."""
     writer = gguf.GGUFWriter(str(target), "clip")
     writer.add_string("general.type", "mmproj")
@@ -78,51 +93,53 @@ def write_sighted_projector(target: Path, kind: Kind = "qwen2vl", **keys: int) -
     writer.add_bool("clip.use_silu", kind == "qwen2.5vl")
     writer.add_bool("clip.use_gelu", kind != "qwen2.5vl")
     numbers = {
-        "image_size": SIDE, "patch_size": PATCH, "embedding_length": WIDTH, "feed_forward_length": 2 * WIDTH,
-        "projection_dim": HEADS * HEAD, "block_count": LAYERS, "attention.head_count": EYES, "spatial_merge_size": 2,
+        "image_size": eye.side, "patch_size": eye.patch, "embedding_length": eye.width,
+        "feed_forward_length": eye.inner, "projection_dim": eye.output, "block_count": eye.layers,
+        "attention.head_count": eye.heads, "spatial_merge_size": 2,
     }  # fmt: skip
     if kind == "qwen2.5vl":
-        numbers |= {"n_wa_pattern": 2, "window_size": 16}
+        numbers |= {"n_wa_pattern": 2, "window_size": 4 * eye.patch}
     for name, number in (numbers | {name.replace("__", "."): number for name, number in keys.items()}).items():
         writer.add_uint32(f"clip.vision.{name}", number)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-6)
     writer.add_array("clip.vision.image_mean", [MEAN] * 3)
     writer.add_array("clip.vision.image_std", [MEAN] * 3)
-    for name, dims in _tensors(kind):
+    for name, dims in _tensors(kind, eye):
         writer.add_tensor(name, _values(name, dims))
     return _closed(writer, target)
 
 
-def _tensors(kind: Kind) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _tensors(kind: Kind, eye: Eye) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and shapes, rows first; as ``clip.cpp`` of llama.cpp looks for them."""
-    yield "v.patch_embd.weight", (WIDTH, 3, PATCH, PATCH)
-    yield "v.patch_embd.weight.1", (WIDTH, 3, PATCH, PATCH)
+    width, inner = eye.width, eye.inner
+    yield "v.patch_embd.weight", (width, 3, eye.patch, eye.patch)
+    yield "v.patch_embd.weight.1", (width, 3, eye.patch, eye.patch)
     if kind == "qwen3vl":
-        yield "v.patch_embd.bias", (WIDTH,)
-        yield "v.position_embd.weight", ((SIDE // PATCH) ** 2, WIDTH)
-    yield "v.post_ln.weight", (WIDTH,)
-    for layer in range(LAYERS):
+        yield "v.patch_embd.bias", (width,)
+        yield "v.position_embd.weight", ((eye.side // eye.patch) ** 2, width)
+    yield "v.post_ln.weight", (width,)
+    for layer in range(eye.layers):
         block = f"v.blk.{layer}."
         parts = ("qkv",) if kind == "qwen3vl" else ("q", "k", "v")
         for part in parts:
-            yield f"{block}attn_{part}.weight", (WIDTH * (4 - len(parts) if len(parts) == 1 else 1), WIDTH)
-            yield f"{block}attn_{part}.bias", (WIDTH * (4 - len(parts) if len(parts) == 1 else 1),)
-        yield f"{block}attn_out.weight", (WIDTH, WIDTH)
-        yield f"{block}ffn_up.weight", (2 * WIDTH, WIDTH)
-        yield f"{block}ffn_down.weight", (WIDTH, 2 * WIDTH)
+            yield f"{block}attn_{part}.weight", (width * (4 - len(parts) if len(parts) == 1 else 1), width)
+            yield f"{block}attn_{part}.bias", (width * (4 - len(parts) if len(parts) == 1 else 1),)
+        yield f"{block}attn_out.weight", (width, width)
+        yield f"{block}ffn_up.weight", (inner, width)
+        yield f"{block}ffn_down.weight", (width, inner)
         if kind == "qwen2.5vl":
-            yield f"{block}ffn_gate.weight", (2 * WIDTH, WIDTH)
-        yield f"{block}ln1.weight", (WIDTH,)
-        yield f"{block}ln2.weight", (WIDTH,)
+            yield f"{block}ffn_gate.weight", (inner, width)
+        yield f"{block}ln1.weight", (width,)
+        yield f"{block}ln2.weight", (width,)
     for name in ("mm", "v.deepstack.0") if kind == "qwen3vl" else ("mm",):
         first, second = ("mm.0", "mm.2") if name == "mm" else (f"{name}.fc1", f"{name}.fc2")
-        yield f"{first}.weight", (4 * WIDTH, 4 * WIDTH)
-        yield f"{first}.bias", (4 * WIDTH,)
-        yield f"{second}.weight", (HEADS * HEAD, 4 * WIDTH)
-        yield f"{second}.bias", (HEADS * HEAD,)
+        yield f"{first}.weight", (4 * width, 4 * width)
+        yield f"{first}.bias", (4 * width,)
+        yield f"{second}.weight", (eye.output, 4 * width)
+        yield f"{second}.bias", (eye.output,)
     if kind == "qwen3vl":
-        yield "v.deepstack.0.norm.weight", (4 * WIDTH,)
-        yield "v.deepstack.0.norm.bias", (4 * WIDTH,)
+        yield "v.deepstack.0.norm.weight", (4 * width,)
+        yield "v.deepstack.0.norm.bias", (4 * width,)
 
 
 def _values(name: str, dims: tuple[int, ...]) -> Floats:

@@ -28,11 +28,11 @@ from bodhi_asgi.engine.errors import (
 from bodhi_asgi.engine.images import MOST_PLACES, Place, fitting, place_of, places, seam, segments
 from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.plan import Row
-from bodhi_asgi.engine.runner import make_runner
 from bodhi_asgi.engine.runners import llama_images
 from bodhi_asgi.engine.runners.llama import LlamaRunner
-from bodhi_asgi.engine.runners.llama_images import LlamaImages, Part
+from bodhi_asgi.engine.runners.llama_pictures import Part
 from bodhi_asgi.engine.runners.llama_positions import Positions, Solid, cuts
+from bodhi_asgi.engine.runners.llama_projector import Projector
 from bodhi_asgi.engine.types import AdapterSpec, Chunk, Engine, ModelSpec, Work
 from bodhi_asgi.messages.conversation import IMAGE_MARK, ChatPrompt, Image, Message, Role
 from bodhi_asgi.messages.generation import AdapterChoice, GenerateRequest
@@ -336,18 +336,19 @@ class Gallery:
     def __init__(self, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
         gate, entered = self.gate, self.entered = threading.Event(), threading.Event()
 
-        class SlowImages(LlamaImages):
+        class SlowProjector(Projector):
             """Encodes when it may."""
 
-            def _encoded(self, part: Part, work_id: str | None = None) -> Any:
+            def encode(self, part: Part, work_id: str | None = None) -> Any:
                 entered.set()
                 assert gate.wait(60)
-                return super()._encoded(part, work_id)
+                return super().encode(part, work_id)
 
-        monkeypatch.setattr(llama_images, "LlamaImages", SlowImages)
+        monkeypatch.setattr(llama_images, "Projector", SlowProjector)
         self.delivered: Queue[Chunk] = Queue()
         self.texts: dict[str, str] = {}
-        self.loop = EngineLoop(make_runner(spec), spec, lambda chunks: [*map(self.delivered.put, chunks)] and None)
+        self.runner = LlamaRunner(spec)
+        self.loop = EngineLoop(self.runner, spec, lambda chunks: [*map(self.delivered.put, chunks)] and None)
         gate.set()  # a load looks at something too, to see that it can
         self.loop.start()
         self.loop.ready.result(60)
@@ -396,10 +397,9 @@ def test_who_leaves_while_his_image_is_encoded_stops_the_projector_and_nobody_el
     assert (text, chunk.work_id) == ("blue box", second.id)
 
 
-def test_what_was_forgotten_before_its_turn_is_encoded_in_its_turn(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(llama_images, "KEPT_BYTES", -1)
+def test_what_was_forgotten_before_its_turn_is_encoded_in_its_turn(gallery: Gallery) -> None:
+    assert gallery.runner._images is not None
+    gallery.runner._images.pictures.kept_bytes = 0
     gallery.gate.set()
     pictures = [show(seen(name)) for name in NAMES]
     for asked in pictures:

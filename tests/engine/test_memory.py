@@ -11,13 +11,14 @@ from benchmarks.model_memory import MARGIN, measure
 from benchmarks.random_model import Quantisation, Shape, write
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.budget import needed_bytes
-from bodhi_asgi.engine.memory import model_memory
+from bodhi_asgi.engine.memory import ProjectorMemory, model_memory, projector_memory
 from bodhi_asgi.engine.types import AdapterSpec, ModelSpec, Speculation, Tuning
 from bodhi_asgi.gguf.memory import cache_bytes, repacked_bytes, state_bytes, vocabulary_size, weight_bytes
 from bodhi_asgi.gguf.reader import read_header
 from bodhi_asgi.gguf.types import Array, GgufHeader, Tensor
 from tests.engine.gguf_files import rewrite
 from tests.engine.memory_models import Sizes, write_memory_model
+from tests.engine.sighted_files import Eye, Kind, write_sighted_model, write_sighted_projector
 from tests.engine.support import LLAMA
 from tests.engine.wide_files import write_wide_adapter, write_wide_encoder, write_wide_projector
 
@@ -28,7 +29,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="what a process ho
 PLAIN = Tuning()
 
 
-def spec(path: Path, tuning: Tuning = PLAIN, **sizes: int) -> ModelSpec:
+def spec(path: Path, tuning: Tuning = PLAIN, **sizes: Any) -> ModelSpec:
     return replace(ModelSpec("m", str(path), n_ctx=1024, slots=4, threads=1, tuning=tuning), **sizes)
 
 
@@ -78,6 +79,22 @@ def test_what_stands_beside_a_model_takes_what_is_predicted(tmp_path: Path, kind
     assert needed_bytes(both) - needed_bytes(replace(alone, n_ctx=both.n_ctx)) > Path(beside).stat().st_size * 0.9
 
 
+@on_linux
+@pytest.mark.parametrize(("kind", "n_ctx"), [("qwen2vl", 512), ("qwen2.5vl", 512), ("qwen3vl", 256)])
+def test_the_largest_picture_of_a_model_that_sees_in_two_dimensions_takes_what_is_predicted(
+    tmp_path: Path, kind: Kind, n_ctx: int
+) -> None:
+    model, projector = tmp_path / "m.gguf", tmp_path / "projector.gguf"
+    write_sighted_model(model, kind)
+    write_sighted_projector(projector, kind, Eye(width=320, inner=1280, patch=14, side=224, heads=4))
+    found = measure(kind, spec(model, n_ctx=n_ctx, projector=str(projector)))
+    assert found.ratio == pytest.approx(1, abs=MARGIN), found
+
+
+def test_a_projector_that_cannot_be_read_is_not_counted_and_refused_when_it_is_loaded(tmp_path: Path) -> None:
+    assert projector_memory(tmp_path / "none.gguf", 1024) == ProjectorMemory()
+
+
 def test_conversations_that_rest_have_as_much_reserved_as_the_cells_and_no_more_than_is_reasonable() -> None:
     def resting(**more: Any) -> int:
         asked = replace(LLAMA, **more)
@@ -89,7 +106,10 @@ def test_conversations_that_rest_have_as_much_reserved_as_the_cells_and_no_more_
 
 
 @on_linux
-@pytest.mark.parametrize("kind", ["states", "states and a cache", "an encoder", "vectors of all that was said before"])
+@pytest.mark.parametrize(
+    "kind",
+    ["states", "states and a cache", "an encoder", "vectors of all that was said before", "vectors of short texts"],
+)
 def test_models_with_another_memory_take_what_is_predicted(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "m.gguf"
     match kind:
@@ -101,7 +121,8 @@ def test_models_with_another_memory_take_what_is_predicted(tmp_path: Path, kind:
             asked = spec(write_wide_encoder(path, context=1024), n_ctx=0)
         case _:
             write(tmp_path / "answers.gguf", SHAPE, "Q8_0")
-            asked = spec(rewrite(tmp_path / "answers.gguf", path, said={"qwen2.pooling_type": 3}), n_ctx=4096)
+            n_ctx = 1024 if kind == "vectors of short texts" else 4096
+            asked = spec(rewrite(tmp_path / "answers.gguf", path, said={"qwen2.pooling_type": 3}), n_ctx=n_ctx)
     found = measure(kind, asked)
     assert found.ratio == pytest.approx(1, abs=MARGIN), found
 

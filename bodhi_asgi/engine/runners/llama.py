@@ -107,7 +107,7 @@ class LlamaRunner:
             # Before the context, which is sized for the nodes that adapters add to a graph.
             self._adapters.load(self._model, self._spec)
             if self._spec.projector:
-                self._load_images()
+                self._load_images(memory.context_tokens)
             return self._open_context(memory)
         except BaseException:
             self.unload()
@@ -242,12 +242,13 @@ class LlamaRunner:
             threads = thread_count(self._spec.threads)
             self._drafter.load(self._model, n_ctx=n_ctx, threads=threads, brake=self._brake, reason=_reason)
 
-    def _load_images(self) -> None:
+    def _load_images(self, n_ctx: int) -> None:
         # A library of its own, which only models with a projector need.
         from bodhi_asgi.engine.runners.llama_images import LlamaImages
 
         images = self._images = LlamaImages(self._spec, on_nodes=self._on_nodes)
-        images.load(self._model, threads=thread_count(self._spec.threads), reason=_reason, log=_log_callback)
+        threads = thread_count(self._spec.threads)
+        images.load(self._model, n_ctx=n_ctx, threads=threads, reason=_reason, log=_log_callback)
 
     def _on_nodes(self, count: int) -> bool:
         """Called behind some nodes of an image's graph; True gives the step up."""

@@ -14,8 +14,9 @@ import llama_cpp
 from bodhi_asgi.engine.images import has_image, place_of, segments
 from bodhi_asgi.engine.plan import Row
 from bodhi_asgi.engine.runners.llama_batch import Batch, EmbeddingBatch
-from bodhi_asgi.engine.runners.llama_images import Interrupted, LlamaImages
+from bodhi_asgi.engine.runners.llama_images import LlamaImages
 from bodhi_asgi.engine.runners.llama_positions import Positions, Solid
+from bodhi_asgi.engine.runners.llama_projector import Interrupted
 
 DECODED: Final = 0
 ABORTED: Final = 2
