@@ -4,7 +4,6 @@ A model takes its weights as they are held, the keys and values of the whole con
 its steps compute with.
 """
 
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from bodhi_asgi.doctor.case import Case, blocking
 from bodhi_asgi.doctor.models import model_files
 from bodhi_asgi.doctor.sizes import size
 from bodhi_asgi.doctor.types import Finding, failed, ok, skipped, warning
-from bodhi_asgi.engine.budget import default_budget
+from bodhi_asgi.engine.budget import default_budget, machine_bytes
 from bodhi_asgi.engine.memory import ModelMemory
 
 CHECK: Final = "memory"
@@ -35,7 +34,7 @@ class Room:
 @blocking
 def examine(case: Case) -> list[Finding]:
     """The machine's memory, then each model against it, then all of them together."""
-    room, machine = about_machine(_total(), _available(), memory_limit())
+    room, machine = about_machine(machine_bytes(), _available(), memory_limit())
     if case.settings is None:
         return [machine, skipped(CHECK, "the settings cannot be read, so the models are not known", subject="models")]
     engine = case.config.engine
@@ -73,10 +72,6 @@ def about_machine(total: int, available: int | None, limit: MemoryLimit | None) 
     if now is not None and now < LITTLE_BYTES:
         return room, warning(CHECK, found, "End other programs, or give this process more memory.", **facts)
     return room, ok(CHECK, found, **facts)
-
-
-def _total() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _available() -> int | None:

@@ -17,13 +17,22 @@ DEFAULT_SHARE: Final = 0.8
 RETRY_S: Final = 10.0
 GIB: Final = 1024**3
 
+UNTOLD_BYTES: Final = 4 * GIB
+"""What a machine is taken to have that does not tell, as Windows does not."""
+
 T = TypeVar("T")
 
 
 def default_budget(proc: Path = PROC) -> int:
     """Bytes that engines may take together where nothing else is set."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(DEFAULT_SHARE * min([machine, *(limit.limit_bytes for limit in memory_limits(proc))]))
+    return int(DEFAULT_SHARE * min([machine_bytes(), *(limit.limit_bytes for limit in memory_limits(proc))]))
+
+
+def machine_bytes() -> int:
+    """Bytes of main memory that the machine has."""
+    if not hasattr(os, "sysconf"):
+        return UNTOLD_BYTES
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def needed_bytes(spec: ModelSpec) -> int:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -55,9 +56,11 @@ class EnginePool:
         watchers: Watchers | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if isolation == "process" and sys.platform == "win32":
+        # Locks of the kernel are how the processes of one machine agree on an engine.
+        if isolation == "process" and (sys.platform == "win32" or find_spec("fcntl") is None):
             raise ConfigurationInvalid(
-                "engine.isolation is 'process', which Windows does not support yet; set engine.isolation to 'thread'",
+                "engine.isolation is 'process', which this system has no locks for: Windows is not supported in it "
+                "yet; set engine.isolation to 'thread'",
                 param="engine.isolation",
             )
         self._isolation = isolation

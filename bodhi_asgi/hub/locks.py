@@ -1,14 +1,21 @@
 """The lock on a blob, so that no two processes fetch it at once: the file that huggingface_hub locks, the way it does.
 
-Some network file systems pretend to lock. So the lock tells whether it holds, and nothing that is kept depends on it.
+Some network file systems pretend to lock, and Windows has no such locks at all. So the lock tells whether it holds, and
+nothing that is kept depends on it.
 """
 
 import errno
-import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from bodhi_asgi.opening import NO_LINK
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 HELD_ELSEWHERE: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 
@@ -54,10 +61,12 @@ class BlobLock:
             self._fd = None
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o664)
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o664)
 
 
 def _locked(fd: int) -> bool:
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

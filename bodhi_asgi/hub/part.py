@@ -14,6 +14,7 @@ from typing import Final
 from bodhi_asgi.hub.errors import CacheNotWritable, HubFileCorrupt
 from bodhi_asgi.hub.folder import RepoFolder, disk_full
 from bodhi_asgi.hub.types import RemoteFile
+from bodhi_asgi.opening import AS_IT_IS, NO_LINK
 
 READ_BYTES: Final = 1024 * 1024
 ASK_FOR_SPACE_EVERY: Final = 64 * 1024 * 1024
@@ -41,7 +42,7 @@ class Part:
 
     def open(self) -> None:
         """Open the part, or begin one, and read what it has. Raises DiskFull when the rest will not fit."""
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | NO_LINK | AS_IT_IS, 0o644)
         if os.fstat(self._fd).st_size > self._remote.size_bytes:
             self.restart()
         while piece := os.read(self._fd, READ_BYTES):
@@ -59,7 +60,7 @@ class Part:
             self._ask_for_space()
         while data and self._fd >= 0:
             try:
-                written = os.pwrite(self._fd, data, self.received)
+                written = _write_at(self._fd, data, self.received)
             except OSError as error:
                 if error.errno in FULL:
                     self._give_way()
@@ -73,7 +74,7 @@ class Part:
         """Begin anew in a new file: the old one may be open elsewhere, and is never cut short."""
         os.close(self._fd)
         self._path.unlink(missing_ok=True)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | AS_IT_IS, 0o644)
         self._hash = _hash_for(self._remote)
         self.received = self.kept = 0
 
@@ -128,13 +129,23 @@ class Part:
 
 def sync_folder(folder: Path) -> None:
     """Let the new name of a file outlive a power failure."""
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # as Windows says of folders
     try:
         os.fsync(fd)
     except OSError:
         return  # some file systems cannot, and have nothing to do
     finally:
         os.close(fd)
+
+
+def _write_at(fd: int, data: memoryview, place: int) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(fd, data, place)
+    os.lseek(fd, place, os.SEEK_SET)
+    return os.write(fd, data)
 
 
 def _hash_for(remote: RemoteFile) -> "hashlib._Hash":

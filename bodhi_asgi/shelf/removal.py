@@ -18,10 +18,11 @@ from typing import Final
 
 from bodhi_asgi.hub.folder import RepoFolder
 from bodhi_asgi.hub.locks import BlobLock
+from bodhi_asgi.opening import NO_LINK, NO_WAITING, ONLY_FOLDER
 from bodhi_asgi.shelf.errors import ModelFileInUse, ModelFileNotOurs
 from bodhi_asgi.shelf.types import LocalFile, Removed
 
-FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER: Final = os.O_RDONLY | ONLY_FOLDER | NO_LINK
 MAX_DEPTH: Final = 16
 REF_BYTES: Final = 128
 
@@ -32,6 +33,8 @@ def remove(cache: Path, file: LocalFile) -> Removed:
     Raises ModelFileInUse while one of them is being downloaded, ModelFileNotOurs when a folder on the way is a link,
     and OSError when the file system refuses. A file that is gone already is removed from nothing.
     """
+    if os.open not in os.supports_dir_fd:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))  # on Windows, and there is no safe way without it
     names = file.shards or (file.filename,)
     with ExitStack() as stack:
         repo = _entered(stack, os.path.realpath(cache), RepoFolder(cache, file.repo).name)
@@ -225,7 +228,7 @@ def _drop_refs(repo: int, folders: tuple[str, ...], commit: str, depth: int) -> 
 
 
 def _said(name: str, folder: int) -> str:
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    descriptor = os.open(name, os.O_RDONLY | NO_LINK | NO_WAITING, dir_fd=folder)
     try:
         return os.read(descriptor, REF_BYTES).decode("ascii", "replace").strip()
     finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bodhi_asgi.clock import Clock
+from bodhi_asgi.opening import NO_LINK, NO_WAITING
 from bodhi_asgi.shelf.groups import Piece, grouped
 from bodhi_asgi.shelf.listings import Found, Listings, told
 from bodhi_asgi.shelf.types import MAIN, LocalFile, Look, Place
@@ -97,7 +98,7 @@ class Scanner:
     def _main(self, repo: str) -> str:
         """The commit that ``main`` means, as the cache last heard; empty if it never did."""
         try:
-            descriptor = os.open(f"{repo}/refs/{MAIN}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(f"{repo}/refs/{MAIN}", os.O_RDONLY | NO_LINK | NO_WAITING)
         except OSError:
             return ""
         try:

@@ -4,13 +4,17 @@ The kernel frees the lock on any death, so there are no pid files and no stale l
 the socket. The lock file itself stays: removing it would let two processes hold "the" lock, one on each file.
 """
 
-import fcntl
 import json
 import os
 import secrets
 import socket
 from pathlib import Path
 from typing import Any, Final
+
+try:
+    import fcntl
+except ImportError:  # Windows, where the pool refuses to have engines in processes
+    fcntl = None  # type: ignore[assignment]
 
 EXIT_LOST_ELECTION: Final = 17
 """The exit code of a candidate that found an engine in office."""

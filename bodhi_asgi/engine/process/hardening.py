@@ -7,10 +7,14 @@ Never called in a host. Each measure is taken where the system has it; a missing
 import contextlib
 import ctypes
 import os
-import resource
 import sys
 from pathlib import Path
 from typing import Final
+
+try:
+    import resource
+except ImportError:  # Windows, where the pool refuses to have engines in processes
+    resource = None  # type: ignore[assignment]
 
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38

@@ -4,7 +4,6 @@ A reservation is a number in the engine's ``ready.json`` and counts as long as t
 death gives it back.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +14,11 @@ from bodhi_asgi.engine.budget import Shortage, default_budget, needed_bytes
 from bodhi_asgi.engine.process.election import is_held
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.types import ModelSpec
+
+try:
+    import fcntl
+except ImportError:  # Windows, where the pool refuses to have engines in processes
+    fcntl = None  # type: ignore[assignment]
 
 
 def reserve(paths: EnginePaths, spec: ModelSpec, announce: Callable[[int], None]) -> Shortage | None:
