@@ -1,9 +1,10 @@
 """The group ``bodhi``: its commands, and the one place where everything that goes wrong becomes a sentence."""
 
 import os
+import select
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -22,6 +23,7 @@ from bodhi_asgi.cli.settings import settings
 from bodhi_asgi.cli.show import show
 from bodhi_asgi.cli.tokens import token
 from bodhi_asgi.cli.version import version
+from bodhi_asgi.errors import Broken
 
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {MEANING[code]}" for code in ExitCode)
 
@@ -47,10 +49,25 @@ class Door(click.Group):
         """Run the command; a reader of our output who has enough, like ``head``, is no failure."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
+        except BrokenPipeError as error:
+            if not _has_no_reader(sys.stdout):
+                # It was another one: what was asked for is not done. Click would end without a word for its type.
+                raise Broken("the connection to another process broke off; --debug shows where") from error
             # Nor may the interpreter complain when it flushes stdout at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return ExitCode.OK
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    """Whether nobody reads what is printed any more; where that cannot be asked, a broken pipe is taken for it."""
+    if not hasattr(select, "poll"):
+        return True
+    try:
+        ends = select.poll()
+        ends.register(stream.fileno(), 0)  # errors and ends are told unasked
+        return bool(ends.poll(0))
+    except (OSError, ValueError):
+        return False  # it is no file at all
 
 
 @click.group(cls=Door, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -17,19 +17,29 @@ MAX_TEXT: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
+class CardFile:
+    """A file of a model: its path, or its name where it was named by its path."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """All that is told of a model. ``parameters`` fill what requests leave open, ``system`` is said before each, and
     ``settings`` are how it is run.
 
-    ``files`` and ``size_bytes`` are its own, all parts together; ``fit`` says what it takes and what there is.
+    ``files`` are its own, all parts in order, and ``size_bytes`` is that of them together; ``fit`` says what it takes
+    and what there is.
     """
 
     facts: GgufFacts
     name: str = ""
     capabilities: Sequence[str] = ()
-    files: Sequence[str] = ()
+    files: Sequence[CardFile] = ()
     size_bytes: int = 0
     projector: GgufFacts | None = None
+    projector_file: CardFile | None = None
     fit: Fit | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -51,10 +61,12 @@ def sections(card: Card) -> list[Section]:
     """The sections that have anything to say."""
     facts = card.facts
     found: list[Section] = [(KINDS[facts.kind], _of_file(card))]
+    if len(card.files) > 1:
+        found.append(("Files", [(printable(file.name, MAX_TEXT), size(file.size_bytes)) for file in card.files]))
     if card.capabilities:
         found.append(("Capabilities", [(name, "") for name in card.capabilities]))
     if card.projector is not None:
-        found.append(("Projector", _numbers(card.projector)))
+        found.append(("Projector", [*_numbers(card.projector), *_of_projector(card.projector_file)]))
     if card.fit is not None and facts.kind == "model":
         found.append(("Memory", _memory(card.fit)))
     for heading, values in (("Parameters", card.parameters), ("Settings", card.settings)):
@@ -75,13 +87,17 @@ def _of_file(card: Card) -> list[tuple[str, str]]:
     if facts.chat_template:
         rows.append(("chat template", f"{len(facts.chat_template):,} characters"))
     if card.files:
-        more = f" and {len(card.files) - 1} more" if len(card.files) > 1 else ""
-        rows.append(("file", printable(card.files[0], MAX_TEXT) + more))
+        is_split = len(card.files) > 1
+        rows.append(("files", str(len(card.files))) if is_split else ("file", printable(card.files[0].name, MAX_TEXT)))
     if card.size_bytes:
         rows.append(("size", size(card.size_bytes)))
     order = ", big-endian" if facts.is_big_endian else ""
     rows.append(("format", f"GGUF {facts.version}{order}" if facts.version else ""))
     return [(label, value) for label, value in rows if value]
+
+
+def _of_projector(file: CardFile | None) -> list[tuple[str, str]]:
+    return [("file", printable(file.name, MAX_TEXT)), ("size", size(file.size_bytes))] if file else []
 
 
 def _numbers(facts: GgufFacts) -> list[tuple[str, str]]:
@@ -106,6 +122,7 @@ def _memory(fit: Fit) -> list[tuple[str, str]]:
     verdict = "fits" if fit.fits else "does not fit"
     return [
         ("weights", size(fit.weight_bytes)),
+        *([("projector", size(fit.projector_bytes))] if fit.projector_bytes else []),
         (f"{fit.context_tokens:,} tokens", size(fit.cache_bytes)),
         ("together", f"{size(fit.total_bytes)} of {size(fit.budget_bytes)}: {verdict}"),
     ]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from bodhi_asgi.caller import Caller
-from bodhi_asgi.cli.card import Card, card_lines
+from bodhi_asgi.cli.card import Card, CardFile, card_lines
 from bodhi_asgi.cli.options import Options, printing
 from bodhi_asgi.cli.output import print_json
 from bodhi_asgi.gguf.facts import facts_of
@@ -50,7 +50,7 @@ class Found:
 def show(options: Options, model: str, projector: Path | None, context: int | None, template: bool) -> None:
     """Show what MODEL is, what it can do, and whether it fits the memory of this machine.
 
-    MODEL is a name, or a GGUF file; of a model in several files, the first.
+    MODEL is a name, or a GGUF file; of a model in several files, any of them.
     """
     from bodhi_asgi.engine.budget import default_budget
     from bodhi_asgi.models.capabilities import capabilities_of
@@ -63,18 +63,20 @@ def show(options: Options, model: str, projector: Path | None, context: int | No
         click.echo(CONTROLS.sub("\ufffd", facts.chat_template))
         return
     eyes_path = projector or found.projector
-    eyes = facts_of(*_read(eyes_path)) if eyes_path else None
+    eyes_header = _read(eyes_path)[0] if eyes_path else None
+    eyes = facts_of(eyes_header) if eyes_header else None
     budget = options.settings().engine.memory_bytes or default_budget()
     tokens = context or min(CONTEXT_TOKENS, facts.context_length or CONTEXT_TOKENS)
-    files = parts(found.path)
+    files = [_file(part, found.name) for part in parts(found.path)]
     card = Card(
         facts=facts,
         name=found.name,
         capabilities=capabilities_of(facts, eyes).names,
-        files=[str(part) if found.name else part.name for part in files],
-        size_bytes=sum(part.stat().st_size for part in files),
+        files=files,
+        size_bytes=sum(file.size_bytes for file in files),
         projector=eyes,
-        fit=fit(headers, budget, context_tokens=tokens),
+        projector_file=_file(eyes_path, found.name) if eyes_path else None,
+        fit=fit(headers, budget, context_tokens=tokens, projector=eyes_header),
         parameters={name: value for name, value in found.parameters.items() if name != "system_prompt"},
         settings=found.settings,
         system=str(found.parameters.get("system_prompt", "")),
@@ -102,6 +104,11 @@ async def _find(options: Options, name: str) -> Found:
         alias.params if alias else {},
         alias.settings if alias else {},
     )
+
+
+def _file(path: Path, name: str) -> CardFile:
+    """By its whole path where a ``name`` was asked for."""
+    return CardFile(str(path) if name else path.name, path.stat().st_size)
 
 
 def _read(path: Path) -> tuple[GgufHeader, ...]:

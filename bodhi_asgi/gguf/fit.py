@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bodhi_asgi.gguf.memory import cache_bytes, state_bytes, weight_bytes
+from bodhi_asgi.gguf.memory import cache_bytes, encoder_bytes, state_bytes, weight_bytes
 from bodhi_asgi.gguf.types import GgufHeader
 
 CONTEXT_TOKENS: Final = 4096
@@ -13,16 +13,18 @@ CONTEXT_TOKENS: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Bytes of a model's weights, and of its context of ``context_tokens``; ``budget_bytes`` is what there is."""
+    """Bytes of a model's weights, of its context of ``context_tokens``, and of its projector with what that computes
+    with; ``budget_bytes`` is what there is."""
 
     weight_bytes: int
     cache_bytes: int
     context_tokens: int
     budget_bytes: int
+    projector_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
-        return self.weight_bytes + self.cache_bytes
+        return self.weight_bytes + self.cache_bytes + self.projector_bytes
 
     @property
     def fits(self) -> bool:
@@ -36,8 +38,9 @@ def fit(
     context_tokens: int = CONTEXT_TOKENS,
     type_k: str = "f16",
     type_v: str = "f16",
+    projector: GgufHeader | None = None,
 ) -> Fit:
-    """Whether a model, by the headers of all its parts, fits with one sequence of a context.
+    """Whether a model, by the headers of all its parts, fits with one sequence of a context and with its projector.
 
     Weights are counted as the file has them, the cache as llama.cpp sets it aside. What steps compute with comes on
     top: :func:`bodhi_asgi.engine.memory.model_memory` knows that of a file on this machine.
@@ -47,6 +50,7 @@ def fit(
         context_bytes(headers[0], context_tokens, type_k, type_v),
         context_tokens,
         budget_bytes,
+        0 if projector is None else weight_bytes(projector) + encoder_bytes(projector),
     )
 
 

@@ -57,6 +57,12 @@ def part_of(name: str) -> Part | None:
     return Part(stem[: found.start()], number, count) if 1 <= number <= count else None
 
 
+def first_of(name: str) -> str:
+    """The name of the first part of the model that a file is a part of; for any other file its own name."""
+    part = part_of(name)
+    return f"{part.prefix}-00001-of-{part.count:05}{name[-len(SUFFIX) :]}" if part else name
+
+
 def base_of(name: str) -> str:
     """The name without its ending and without the number of its part; the same for all files of one model."""
     part = part_of(name)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bodhi_asgi.gguf.names import base_of, kind_of, qualifier
+from bodhi_asgi.gguf.names import base_of, first_of, kind_of, qualifier
 from bodhi_asgi.shelf.types import MAIN, LocalFile, ShelvedFile
 
 MAX_NAME: Final = 256
@@ -57,8 +57,9 @@ class DiscoveredModels:
         return (await self.index()).named.get(name)
 
     async def file(self, repo: str, filename: str, snapshot: str) -> LocalFile | None:
-        """The file at this place."""
-        found = (await self.index()).placed.get((repo, filename, snapshot))
+        """The file at this place; any part of a split model stands for all of it."""
+        placed = (await self.index()).placed
+        found = placed.get((repo, filename, snapshot)) or placed.get((repo, first_of(filename), snapshot))
         return await self._shelf.find(repo, filename, snapshot) if found is None and snapshot == MAIN else found
 
     async def name_of(self, repo: str, filename: str) -> str:

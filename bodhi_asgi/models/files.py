@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bodhi_asgi.errors import MissingDependency
-from bodhi_asgi.gguf.names import part_of
+from bodhi_asgi.gguf.names import first_of, part_of
 from bodhi_asgi.gguf.parts import parts
 from bodhi_asgi.gguf.types import GgufInvalid
 from bodhi_asgi.models.errors import ModelFileMissing
@@ -30,7 +30,7 @@ def locate(name: str, reference: str) -> Path:
         return _placed(path)
     hub = HUB_REFERENCE.fullmatch(reference)
     if hub is not None and ".." not in reference:
-        cached = _in_hub_cache(hub["repo"], hub["file"])
+        cached = _in_hub_cache(hub["repo"], first_of(hub["file"]))
         if cached is not None:
             return cached
         raise ModelFileMissing(
@@ -41,7 +41,7 @@ def locate(name: str, reference: str) -> Path:
 
 
 def _placed(path: Path) -> Path:
-    """Where a file really lies; but the first part of a split model stays where the others are found by their names.
+    """Where a file really lies; but a part of a split model leads to the first, among the others and by its name.
 
     In the Hugging Face cache that is among links, and what they lead to has names that tell nothing.
     """
@@ -49,7 +49,7 @@ def _placed(path: Path) -> Path:
     for _ in range(MAX_LINKS):
         with suppress(GgufInvalid):
             if part_of(place.name) is not None and parts(place):
-                return place.parent.resolve() / place.name
+                return place.parent.resolve() / first_of(place.name)
         if not place.is_symlink():
             break
         place = place.parent / place.readlink()

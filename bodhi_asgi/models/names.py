@@ -1,5 +1,8 @@
 """What an alias may be called, and which file it may name: checked once, before anything is looked up."""
 
+from dataclasses import replace
+
+from bodhi_asgi.gguf.names import first_of
 from bodhi_asgi.hub.reference import check_file
 from bodhi_asgi.models.errors import AliasNameInvalid
 from bodhi_asgi.models.types import FileReference
@@ -18,7 +21,9 @@ def check_alias_name(name: str) -> str:
 
 
 def check_reference(file: FileReference) -> FileReference:
-    """The reference. Raises Invalid naming the part that could be no repository, file or revision."""
-    if not file.is_setting:
-        check_file(file.repo, file.filename, file.snapshot)
-    return file
+    """The reference, of a model in parts to its first. Raises Invalid naming what could be no repository, file or
+    revision."""
+    if file.is_setting:
+        return file
+    check_file(file.repo, file.filename, file.snapshot)
+    return replace(file, filename=first_of(file.filename))

@@ -17,8 +17,10 @@ def names_of(file: LocalFile) -> tuple[str, str]:
 
 
 def chosen(files: Iterable[LocalFile], repo: str, filename: str, snapshot: str) -> LocalFile | None:
-    """Of several revisions of a file the one that is meant."""
-    named = [file for file in files if file.repo == repo and file.filename == filename]
+    """Of several revisions of a file the one that is meant. Any part of a split model stands for all of it."""
+    of_repo = [file for file in files if file.repo == repo]
+    # A model that lacks its first part goes by the first that is there.
+    named = [file for file in of_repo if file.filename == filename or filename in file.shards]
     if snapshot != MAIN:
         return next((file for file in named if file.snapshot == snapshot), None)
     return max(named, key=lambda file: (file.is_current, file.snapshot), default=None)

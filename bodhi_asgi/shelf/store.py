@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -130,13 +131,27 @@ async def page(tx: Transaction, shelf: str, grants: Grants, query: FileQuery) ->
         .offset((query.page - 1) * query.page_size)
         .limit(query.page_size)
     )
-    return [_shelved(row) for row in rows], 0 if total is None else int(total.total)
+    files = await _with_projectors(tx, shelf, [_shelved(row) for row in rows])
+    return files, 0 if total is None else int(total.total)
 
 
 async def touch(tx: Transaction, keys: Iterable[str], at: datetime, unless_since: datetime) -> None:
     """Note a use, unless one is noted that is recent enough."""
     stale = or_(MODEL_FILES.c.last_used_at.is_(None), MODEL_FILES.c.last_used_at <= unless_since)
     await tx.execute(update(MODEL_FILES).where(MODEL_FILES.c.key.in_(sorted(keys)), stale).values(last_used_at=at))
+
+
+async def _with_projectors(tx: Transaction, shelf: str, files: list[ShelvedFile]) -> list[ShelvedFile]:
+    """The same, with the sizes of the projectors that belong to them."""
+    keys = {
+        one.key: key_of(shelf, replace(one.file, filename=one.file.projector)) for one in files if one.file.projector
+    }
+    if not keys:
+        return files
+    columns = (MODEL_FILES.c.key, MODEL_FILES.c.size_bytes)
+    rows = await tx.fetch_all(select(*columns).where(MODEL_FILES.c.key.in_(sorted(set(keys.values())))))
+    sizes = {row.key: row.size_bytes for row in rows}
+    return [replace(one, projector_bytes=sizes.get(keys.get(one.key, ""))) for one in files]
 
 
 def _conditions(shelf: str, grants: Grants, query: FileQuery) -> list[ColumnElement[bool]]:

@@ -81,7 +81,8 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class ShelvedFile:
-    """A file with what is known of it. ``file.problem`` includes what its header told."""
+    """A file with what is known of it. ``file.problem`` includes what its header told; ``projector_bytes`` is the size
+    of the projector that belongs to it, where that was asked for."""
 
     key: str
     file: LocalFile
@@ -90,6 +91,7 @@ class ShelvedFile:
     capabilities: tuple[str, ...]
     found_at: datetime
     last_used_at: datetime | None
+    projector_bytes: int | None = None
 
     @property
     def last_wanted_at(self) -> datetime:

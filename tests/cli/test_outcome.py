@@ -45,6 +45,12 @@ def clumsy() -> None:
     raise click.ClickException("it did not work")
 
 
+@house.command()
+def severed() -> None:
+    """Another pipe than the one that is printed to."""
+    raise BrokenPipeError(32, "Broken pipe")
+
+
 def ended(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as left:
         house.main(list(arguments))
@@ -118,3 +124,11 @@ def test_without_the_extra_there_is_one_sentence(extra: str) -> None:
         assert ended.stderr == "The command line needs an optional dependency: pip install 'bodhi-asgi[cli]'\n"
     else:
         assert ended.returncode == 0
+
+
+def test_a_pipe_that_breaks_elsewhere_is_a_failure_and_not_an_end_without_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = ended("severed", capsys=capsys)
+    assert (code, out) == (ExitCode.FAILED, "")
+    assert err == "Error: the connection to another process broke off; --debug shows where\n"

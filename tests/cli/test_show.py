@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bodhi_asgi import BodhiServer, Caller
-from bodhi_asgi.cli.card import Card, card_lines
+from bodhi_asgi.cli.card import Card, CardFile, card_lines
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.gguf.facts import GgufFacts, facts_of
 from bodhi_asgi.gguf.fit import Fit
@@ -15,7 +15,8 @@ from bodhi_asgi.gguf.reader import read_header
 from bodhi_asgi.models.params import RequestParams
 from bodhi_asgi.models.types import SETTINGS_REPO, AliasSpec, FileReference
 from tests.cli.conftest import Bodhi
-from tests.gguf.files import BOOL, TEXT, Pair, header_bytes
+from tests.gguf.files import BOOL, TEXT, Pair, header_bytes, part_bytes
+from tests.shelf.hub_cache import HubCache
 
 VISION = {
     "general.architecture": Pair(TEXT, "clip"),
@@ -62,6 +63,8 @@ def test_programs_get_all_facts(bodhi: Bodhi, tmp_path: Path) -> None:
     assert (told["facts"]["parameters"], told["facts"]["quantisation"]) == (facts.parameters, "Q8_0")
     assert told["capabilities"][-1] == "vision"
     assert told["projector"]["layers"] == 27
+    assert told["projector_file"] == {"name": "mmproj.gguf", "size_bytes": projector.stat().st_size}
+    assert told["files"] == [{"name": "demo.gguf", "size_bytes": DEMO_MODEL_PATH.stat().st_size}]
     assert told["fits"] is True
     assert told["fit"]["context_tokens"] == 2048
     assert "  Projector\n" in bodhi("show", str(projector)).stdout
@@ -108,10 +111,11 @@ FULL = Card(
         is_big_endian=True,
     ),
     capabilities=("completion", "tools"),
-    files=("a-00001-of-00002.gguf", "a-00002-of-00002.gguf"),
+    files=(CardFile("a-00001-of-00002.gguf", 10_000_000_000), CardFile("a-00002-of-00002.gguf", 8_556_685_824)),
     size_bytes=18_556_685_824,
     projector=GgufFacts(kind="projector", architecture="clip", quantisation="F16", bits_per_weight=16),
-    fit=Fit(18_556_685_824, 402_653_184, 4096, 10**10),
+    projector_file=CardFile("mmproj-a-F16.gguf", 900_000_000),
+    fit=Fit(18_556_685_824, 402_653_184, 4096, 10**10, 1_000_000_000),
     parameters={"temperature": 0.7, "stop": ["\x1b[2J"]},
     system="You are kind.\nAnd brief.",
 )
@@ -131,18 +135,25 @@ def test_a_card_has_a_section_for_all_there_is_and_none_for_what_there_is_not() 
         "    experts             128 (8 at a time)\n"
         "    vocabulary          151,936 (gpt2)\n"
         "    chat template       7 characters\n"
-        "    file                a-00001-of-00002.gguf and 1 more\n"
+        "    files               2\n"
         "    size                18.6 GB\n"
         "    format              GGUF 3, big-endian\n"
         "\n"
+        "  Files\n    a-00001-of-00002.gguf    10.0 GB\n    a-00002-of-00002.gguf    8.6 GB\n"
+        "\n"
         "  Capabilities\n    completion\n    tools\n"
         "\n"
-        "  Projector\n    architecture    clip\n    quantisation    F16 (16.00 bits per weight)\n"
+        "  Projector\n"
+        "    architecture    clip\n"
+        "    quantisation    F16 (16.00 bits per weight)\n"
+        "    file            mmproj-a-F16.gguf\n"
+        "    size            900 MB\n"
         "\n"
         "  Memory\n"
         "    weights         18.6 GB\n"
+        "    projector       1.0 GB\n"
         "    4,096 tokens    403 MB\n"
-        "    together        19.0 GB of 10.0 GB: does not fit\n"
+        "    together        20.0 GB of 10.0 GB: does not fit\n"
         "\n"
         "  Parameters\n    stop           ['\\x1b[2J']\n    temperature    0.7\n"
         "\n"
@@ -177,3 +188,24 @@ def test_a_name_that_nobody_has_and_one_without_a_file_are_told(bodhi: Bodhi) ->
     assert (told.exit_code, "there is no model 'nobody'" in told.stderr) == (3, True)
     told = bodhi("show", "parrot")
     assert (told.exit_code, "has no file: it is run by 'echo'" in told.stderr) == (5, True)
+
+
+def test_a_model_of_the_cache_is_shown_with_all_its_parts_and_its_projector(
+    bodhi: Bodhi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BODHI_ENGINE__RUNNER", "llama")
+    monkeypatch.setenv("BODHI_HUB__CACHE_DIR", str(tmp_path / "cache"))
+    cache = HubCache(tmp_path / "cache")
+    links = [
+        cache.add("owner/big", f"Q8_0/big-Q8_0-{number:05}-of-00002.gguf", part_bytes(number, 2), ref="main")
+        for number in (1, 2)
+    ]
+    eyes = cache.add("owner/big", "mmproj-big-F16.gguf", header_bytes(VISION))
+    told = json.loads(bodhi("show", "owner/big:Q8_0", "--json").stdout)
+    assert told["files"] == [{"name": str(link), "size_bytes": link.stat().st_size} for link in links]
+    assert told["size_bytes"] == sum(link.stat().st_size for link in links)
+    assert told["projector_file"] == {"name": str(eyes), "size_bytes": eyes.stat().st_size}
+    assert "vision" in told["capabilities"]
+    shown = bodhi("show", str(links[1])).stdout
+    assert "    files           2\n" in shown
+    assert f"  Files\n    {links[0].name}    " in shown

@@ -53,6 +53,12 @@ def model_bytes(arch: str = "llama", **numbers: int) -> bytes:
     return header_bytes(pairs)
 
 
+def part_bytes(number: int, count: int) -> bytes:
+    """A header of one part of a split model without weights, counted from 1."""
+    split = {"split.no": Pair(2, number - 1), "split.count": Pair(2, count)}
+    return header_bytes({"general.architecture": Pair(TEXT, "llama"), **split})
+
+
 def _value(pair: Pair, order: str) -> bytes:
     if pair.kind == ARRAY:
         head = struct.pack(f"{order}IQ", pair.inner, len(pair.value))

@@ -324,6 +324,19 @@ def test_it_fits_when_weights_and_context_do() -> None:
     assert (context_bytes(unknown), room_tokens([unknown], 10**9)) == (0, 512)
 
 
+def test_a_projector_takes_room_beside_its_model() -> None:
+    numbers = {"image_size": 28, "patch_size": 14, "embedding_length": 8, "feed_forward_length": 16}
+    pairs = {f"clip.vision.{name}": Pair(4, number) for name, number in numbers.items()}
+    pairs |= {"clip.vision.attention.head_count": Pair(4, 2), "general.architecture": Pair(TEXT, "clip")}
+    weights = Placed("v.patch_embd.weight", (14, 14), 0, 0)
+    eyes = parse_header(header_bytes(pairs, [weights]) + bytes(14 * 14 * 4))
+    model = parse_header(model_bytes())
+    taken = 14 * 14 * 4 + 4 * 4 * (4 * 8 + 2 * 16 + 4 * 2)  # its weights, and what four patches are computed with
+    assert fit([model], taken, projector=eyes).projector_bytes == taken
+    assert fit([model], taken, projector=eyes).fits
+    assert not fit([model], taken - 1, projector=eyes).fits
+
+
 def test_counts_below_nothing_are_as_if_they_were_not_there() -> None:
     pairs = named("llama") | {"llama.block_count": Pair(5, -4), "llama.heads": Pair(ARRAY, [-1, 3], 5)}
     header = parse_header(header_bytes(pairs))

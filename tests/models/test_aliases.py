@@ -12,6 +12,8 @@ from bodhi_asgi.events.types import AliasCreated, AliasDeleted, AliasUpdated, Ev
 from bodhi_asgi.models.errors import AliasExists, AliasNotFound, AliasShared, ModelFileMissing, ModelNotFound
 from bodhi_asgi.models.params import RequestParams
 from bodhi_asgi.models.types import Alias, AliasSpec, FileReference
+from bodhi_asgi.shelf.errors import ModelFileInUse
+from tests.gguf.files import part_bytes
 from tests.models.conftest import MODEL, Family
 from tests.shelf.hub_cache import NEW, OLD
 
@@ -284,6 +286,23 @@ async def test_what_is_incomplete_is_not_loaded(family: Family) -> None:
     await family.shelf.look()
     with pytest.raises(ModelFileMissing, match="it lacks 1 of its 2 parts"):
         await family.models.resolve(ANN, "owner/big:Q8_0")
+
+
+async def test_any_part_of_a_split_model_stands_for_all_of_it(family: Family) -> None:
+    first, second = (f"big/big-Q8_0-{number:05}-of-00002.gguf" for number in (1, 2))
+    before = await family.aliases.create(ANN, spec("before", FileReference("owner/big", second)))
+    for number, name in enumerate((first, second), start=1):
+        family.hub.add("owner/big", name, part_bytes(number, 2), ref="main")
+    await family.shelf.look()
+    after = await family.aliases.create(ANN, spec("after", FileReference("owner/big", second)))
+    assert before.file.filename == after.file.filename == first
+    for name in ("before", "after"):
+        assert (await family.models.resolve(ANN, name)).spec.path.endswith(f"{NEW}/{first}")
+    found = await family.shelf.find("owner/big", second)
+    assert found is not None
+    assert [path.name for path in found.paths] == [name.rpartition("/")[2] for name in (first, second)]
+    with pytest.raises(ModelFileInUse, match="the alias"):
+        await family.shelf.delete(HOST, "owner/big", second)
 
 
 async def test_a_database_that_is_away_is_not_a_model_that_is_not_there(family: Family) -> None:

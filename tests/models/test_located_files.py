@@ -33,6 +33,10 @@ def test_a_link_to_a_split_model_leads_to_where_its_parts_are(first: Path, tmp_p
     assert locate("big", str(latest)) == locate("big", str(alone)) == first
 
 
+def test_any_part_of_a_split_model_leads_to_its_first(first: Path) -> None:
+    assert locate("big", str(first.with_name(PARTS[1]))) == first
+
+
 def test_any_other_link_is_followed_to_its_end(tmp_path: Path) -> None:
     link = HubCache(tmp_path / "hub").add("owner/repo", "one.gguf")
     assert locate("one", str(link)) == link.resolve()

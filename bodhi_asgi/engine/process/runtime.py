@@ -19,6 +19,8 @@ from bodhi_asgi import __version__
 from bodhi_asgi.engine.process.protocol import PROTOCOL_VERSION
 from bodhi_asgi.engine.types import ModelSpec
 from bodhi_asgi.errors import ConfigurationInvalid
+from bodhi_asgi.gguf.parts import parts
+from bodhi_asgi.gguf.types import GgufInvalid
 
 SOCKET_PATH_BYTES: Final = 100
 """The system's own limit is 108 on Linux and 104 on macOS."""
@@ -112,13 +114,20 @@ def _enter(directory: Path) -> os.stat_result:
 def spec_key(spec: ModelSpec) -> str:
     """Names the spec and the state of its files, so that a replaced file is loaded by a new engine."""
     others = (spec.projector, spec.speculation.path, *(adapter.path for adapter in spec.adapters))
-    files = [_state(path) for path in (spec.path, *filter(None, others))]
+    files = [_state(part) for path in (spec.path, *filter(None, others)) for part in _parts(Path(path))]
     return hashlib.sha256(orjson.dumps([spec, files])).hexdigest()[:_NAME_LENGTH]
 
 
-def _state(path: str) -> list[str | int]:
+def _parts(path: Path) -> list[Path]:
     try:
-        found = Path(path).stat()
+        return parts(path)
+    except GgufInvalid:
+        return [path]  # one is missing, and whoever loads it says so
+
+
+def _state(path: Path) -> list[str | int]:
+    try:
+        found = path.stat()
     except OSError:
         return []
     return [os.path.realpath(path), found.st_size, found.st_mtime_ns]

@@ -43,7 +43,8 @@ FILE_QUERY: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 
 
 class LocalModelResponse(BaseModel):
-    """A model file on this machine. ``problem`` says why it cannot be used, ``shards`` how many files it has."""
+    """A model file on this machine. ``problem`` says why it cannot be used; ``shards`` is how many files it has, and
+    ``parts`` are their names where it is split; ``size`` is that of all of them, without the ``projector``."""
 
     repo: str
     filename: str
@@ -54,7 +55,9 @@ class LocalModelResponse(BaseModel):
     state: Literal["unread", "read", "unusable"]
     problem: str | None = None
     shards: int = 1
+    parts: list[str] = Field(default_factory=list)
     projector: str | None = None
+    projector_size: int | None = None
     last_used_at: datetime | None = None
 
 
@@ -120,7 +123,9 @@ def encode_file(found: ShelvedFile) -> LocalModelResponse:
         state=found.state.value,
         problem=file.problem or None,
         shards=max(1, len(file.shards)),
+        parts=list(file.shards),
         projector=file.projector or None,
+        projector_size=found.projector_bytes,
         last_used_at=found.last_used_at,
     )
 

@@ -106,3 +106,16 @@ def test_a_spec_has_a_key_of_its_own_and_so_has_a_replaced_file(tmp_path: Path) 
     other = spec_key(spec)
     assert len({missing, one, other, spec_key(ModelSpec("m", str(file), n_ctx=256))}) == 4
     assert other == spec_key(ModelSpec("m", str(file)))
+
+
+def test_a_spec_of_a_split_model_has_a_new_key_when_any_of_its_parts_is_replaced(tmp_path: Path) -> None:
+    parts = [tmp_path / f"m-{number:05}-of-00003.gguf" for number in (1, 2, 3)]
+    spec = ModelSpec("m", str(parts[0]))
+    keys = {spec_key(spec)}
+    for part in parts:
+        part.write_bytes(b"one")
+    keys.add(spec_key(spec))
+    for part in parts:
+        part.write_bytes(b"other")
+        keys.add(spec_key(spec))
+    assert len(keys) == 5
