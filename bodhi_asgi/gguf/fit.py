@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bodhi_asgi.gguf.memory import cache_bytes, encoder_bytes, state_bytes, weight_bytes
+from bodhi_asgi.gguf.memory import cache_bytes, state_bytes, weight_bytes
+from bodhi_asgi.gguf.sight import sight_of
 from bodhi_asgi.gguf.types import GgufHeader
 
 CONTEXT_TOKENS: Final = 4096
@@ -45,12 +46,16 @@ def fit(
     Weights are counted as the file has them, the cache as llama.cpp sets it aside. What steps compute with comes on
     top: :func:`bodhi_asgi.engine.memory.model_memory` knows that of a file on this machine.
     """
+    beside = 0
+    if projector is not None:
+        sight = sight_of(projector)
+        beside = weight_bytes(projector) + sight.picture_bytes(sight.patches(context_tokens))
     return Fit(
         sum(map(weight_bytes, headers)),
         context_bytes(headers[0], context_tokens, type_k, type_v),
         context_tokens,
         budget_bytes,
-        0 if projector is None else weight_bytes(projector) + encoder_bytes(projector),
+        beside,
     )
 
 
