@@ -12,6 +12,7 @@ import struct
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,9 +76,7 @@ async def run(aliases: int, files: int, times: int) -> None:
             for query in QUERIES:
                 words = " ".join(f"{key}={value}" for key, value in query.items()) or "first page"
                 await bodhi.aliases.list(**query)
-                told(
-                    f"/bodhi/v1/models {words}", await measured(lambda query=query: bodhi.aliases.list(**query), times)
-                )
+                told(f"/bodhi/v1/models {words}", await measured(partial(bodhi.aliases.list, **query), times))
             told("/v1/models", await measured(bodhi.list_models, max(1, times // 10)))
 
 

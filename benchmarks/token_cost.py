@@ -34,7 +34,7 @@ from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role
 from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 
 STAGES: Final = ("schedule", "build", "decode", "sample", "detokenise", "deliver", "frame", "encode")
-KINDS: Final = {
+KINDS: Final[dict[str, dict[str, Any]]] = {
     "greedy": {"sampling": Sampling(temperature=0)},
     "drawn": {"sampling": Sampling(temperature=1, seed=1)},
     "logprobs": {"sampling": Sampling(temperature=0), "logprobs": 5},
