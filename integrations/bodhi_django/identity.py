@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Final, TypeAlias
 
 from asgiref.sync import sync_to_async
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import close_old_connections
@@ -73,7 +74,7 @@ def caller_of(request: HttpRequest) -> Caller | None:
     Raises Forbidden for a user who is not active.
     """
     user = getattr(request, "user", None)
-    if user is None:
+    if user is None and apps.is_installed("django.contrib.auth"):  # a project may have another way, and no users here
         key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
         user = _user_of(key) if key else None
     return django_settings().permissions.caller_of(user)

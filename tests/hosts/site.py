@@ -6,6 +6,7 @@ Each has the same pages: its own, a session, its state, a view that uses the ver
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import Any
 
 from bodhi_asgi import BodhiApp, Caller
@@ -24,17 +25,50 @@ def user(connection: Any) -> Caller | None:
     return Caller.user(name) if name else None
 
 
-bodhi = BodhiApp(
-    data_dir=os.environ["SITE_FOLDER"],
-    models={"parrot": "x"},
-    demo=False,
-    engine={
-        "runner": "poison", "isolation": os.environ["SITE_ISOLATION"], "n_ctx": 16_384, "slots": 4, "linger_s": 0
-    },
-    identity=user,
-    drain_on_signals=True,
-)  # fmt: skip
+ENGINE: dict[str, Any] = {
+    "runner": "poison", "isolation": os.environ["SITE_ISOLATION"], "n_ctx": 16_384, "slots": 4, "linger_s": 0
+}  # fmt: skip
+SETTINGS: dict[str, Any] = {
+    "data_dir": os.environ["SITE_FOLDER"],
+    "models": {"parrot": "x"},
+    "demo": False,
+    "docs": True,
+    "engine": ENGINE,
+    "drain_on_signals": True,
+}
 
+
+def made() -> BodhiApp:
+    if KIND != "bridge":
+        return BodhiApp(identity=user, **SETTINGS)
+    from bodhi_django import bodhi_app
+
+    capitals = {name.upper(): value for name, value in SETTINGS.items()}
+    engine = {name.upper(): value for name, value in ENGINE.items()}
+    configure_django(BODHI={**capitals, "ENGINE": engine, "IDENTITY": user}, INSTALLED_APPS=["bodhi_django"])
+    return bodhi_app()
+
+
+urls: Any = ModuleType("urls")
+
+
+def configure_django(**more: Any) -> None:
+    import django
+    from django.conf import settings
+
+    settings.configure(
+        SECRET_KEY="the host's own and long enough to be one",
+        ALLOWED_HOSTS=["*"],
+        ROOT_URLCONF=urls,
+        MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
+        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+        LOGGING_CONFIG=None,
+        **more,
+    )
+    django.setup()
+
+
+bodhi = made()
 _open_value = bodhi.server.lifecycle._open_value
 
 
@@ -233,12 +267,9 @@ def requests_only(wrapped: Any, inner: Any) -> Any:
 
 
 def django_itself() -> Any:
-    from types import ModuleType
-
-    import django
-    from django.conf import settings
+    from django.core.asgi import get_asgi_application
     from django.http import HttpResponse, JsonResponse
-    from django.urls import path
+    from django.urls import include, path
 
     async def page(_: Any) -> Any:
         return HttpResponse("the host's own page")
@@ -260,23 +291,28 @@ def django_itself() -> Any:
     async def told(_: Any) -> Any:
         return JsonResponse(await facts())
 
-    urls: Any = ModuleType("urls")
     urls.urlpatterns = [
         path("", page), path("login", login), path("who", who), path("state", state), path("ask", ask),
         path("facts", told),
     ]  # fmt: skip
-    settings.configure(
-        SECRET_KEY="the host's own and long enough to be one",
-        ALLOWED_HOSTS=["*"],
-        ROOT_URLCONF=urls,
-        MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
-        SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
-        LOGGING_CONFIG=None,
-    )
-    django.setup()
-    from django.core.asgi import get_asgi_application
-
+    if KIND == "bridge":
+        urls.urlpatterns.append(path("bodhi/", include("bodhi_django.urls")))
+    else:
+        configure_django()
     return get_asgi_application()
+
+
+def bridge() -> Any:
+    """Behind Django's middleware; ``asgi.py`` gives us a lifespan, or nobody does."""
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from bodhi_django import bodhi_asgi
+
+    inner = django_itself()
+    if ATTACH == "lifespan":
+        return Starlette(routes=[Mount("/", inner)], lifespan=bodhi.lifespan)
+    return bodhi_asgi(inner, path=None) if ATTACH == "install" else inner
 
 
 def composition() -> Any:
@@ -293,5 +329,6 @@ def composition() -> Any:
 
 
 app = {
-    "starlette": starlette, "fastapi": starlette, "litestar": litestar, "quart": quart, "django": composition
+    "starlette": starlette, "fastapi": starlette, "litestar": litestar, "quart": quart, "django": composition,
+    "bridge": bridge,
 }[KIND]()  # fmt: skip
