@@ -87,7 +87,7 @@ def cli() -> str:
     import click
 
     from bodhi_asgi.cli.app import bodhi
-    from bodhi_asgi.cli.outcome import MEANING
+    from bodhi_asgi.exit_codes import MEANING
 
     parts = [
         "Exit codes:\n\n" + table(("Code", "Meaning"), ((exit_code.value, text) for exit_code, text in MEANING.items()))

@@ -15,7 +15,7 @@ from bodhi_asgi.cli.doctor import doctor
 from bodhi_asgi.cli.engines import ps, stop
 from bodhi_asgi.cli.models import cp, create, list_models, rm
 from bodhi_asgi.cli.options import Options, printing
-from bodhi_asgi.cli.outcome import MEANING, ExitCode, fail
+from bodhi_asgi.cli.outcome import fail
 from bodhi_asgi.cli.pull import pull, search
 from bodhi_asgi.cli.run import run
 from bodhi_asgi.cli.serve import serve
@@ -24,6 +24,7 @@ from bodhi_asgi.cli.show import show
 from bodhi_asgi.cli.tokens import token
 from bodhi_asgi.cli.version import version
 from bodhi_asgi.errors import Broken
+from bodhi_asgi.exit_codes import MEANING, ExitCode
 
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {MEANING[code]}" for code in ExitCode)
 

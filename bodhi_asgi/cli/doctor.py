@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bodhi_asgi.cli.options import Options, printing
-from bodhi_asgi.cli.outcome import ExitCode
 from bodhi_asgi.cli.output import print_json
+from bodhi_asgi.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from bodhi_asgi.doctor.types import Diagnosis, Finding

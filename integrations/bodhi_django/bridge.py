@@ -71,7 +71,7 @@ def answer_in_thread(request: HttpRequest, rest: str) -> HttpResponseBase:
 def admitted(request: HttpRequest) -> dict[str, Any] | HttpResponseBase:
     """What Django knows of who asks, for the scope; or its way to the login, where all of its pages need one."""
     user = getattr(request, "user", None)
-    if user is not None and not user.is_authenticated and request.accepts("text/html"):
+    if user is not None and not user.is_authenticated and asks_for_a_page(request):
         for guard in login_guards():
             return guard.handle_no_permission(request, bridge)
     known: dict[str, Any] = {CALLER: caller_of(request)}
@@ -86,6 +86,11 @@ def login_guards() -> Iterator[Any]:
         found = import_string(path)
         if hasattr(found, "handle_no_permission"):
             yield found(lambda _: None)
+
+
+def asks_for_a_page(request: HttpRequest) -> bool:
+    """Whether a browser asks, which names HTML; programs name JSON, or accept whatever comes."""
+    return "text/html" in request.headers.get("accept", "")
 
 
 class CsrfCheck(CsrfViewMiddleware):  # type: ignore[misc]  # Django has no types

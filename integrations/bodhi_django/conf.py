@@ -29,8 +29,15 @@ class DjangoSettings:
     permissions: Permissions
 
     def config(self, **explicit: Any) -> BodhiServerConfig:
-        """The configuration of a server, with the environment below it. Raises ConfigurationInvalid."""
-        return BodhiServerConfig.load(**{**self.server, **explicit})
+        """The configuration of a server, with the environment below it. Raises ConfigurationInvalid.
+
+        What is ``explicit`` goes before; of a section, only what it names.
+        """
+        merged = dict(self.server)
+        for name, value in explicit.items():
+            said = merged.get(name)
+            merged[name] = {**said, **value} if isinstance(said, Mapping) and isinstance(value, Mapping) else value
+        return BodhiServerConfig.load(**merged)
 
 
 def django_settings() -> DjangoSettings:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -40,11 +40,15 @@ def identity_of(given: DjangoSettings) -> Any:
 
 
 def guarded(callback: Callback) -> Callback:
-    """The callback, whose callers are refused where their request may be forged."""
+    """The callback, whose callers are refused where their request may be forged.
+
+    A function that is not async runs in Django's threads, where it may ask the database.
+    """
+    ask = callback if iscoroutinefunction(callback) else sync_to_async(_with_fresh_connections(callback))
 
     async def identity(connection: Any) -> Caller | None:
-        answer = callback(connection)
-        caller = await answer if inspect.isawaitable(answer) else answer
+        answer: Any = await ask(connection)
+        caller: Caller | None = await answer if inspect.isawaitable(answer) else answer
         reason = connection.scope.get(CSRF)
         if caller is not None and reason is not None:
             raise CsrfRefused(f"{reason} Send the token in X-CSRFToken, or an API token instead of the session")
@@ -80,13 +84,22 @@ def caller_of(request: HttpRequest) -> Caller | None:
     return django_settings().permissions.caller_of(user)
 
 
-def _of_session(key: str) -> Caller | None:
-    """No request of Django's surrounds this, so its signals do not look after the connections to the database."""
-    close_old_connections()
-    try:
-        return django_settings().permissions.caller_of(_user_of(key))
-    finally:
+def _with_fresh_connections(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Where no request of Django's surrounds it, no signal looks after the connections to the database."""
+
+    def asked(of: Any) -> Any:
         close_old_connections()
+        try:
+            return ask(of)
+        finally:
+            close_old_connections()
+
+    return asked
+
+
+@_with_fresh_connections
+def _of_session(key: str) -> Caller | None:
+    return django_settings().permissions.caller_of(_user_of(key))
 
 
 def _user_of(key: str) -> Any:

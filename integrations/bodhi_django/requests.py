@@ -20,6 +20,9 @@ def scope_of(request: HttpRequest, rest: str | None = None) -> dict[str, Any]:
     script = str(request.META.get("SCRIPT_NAME") or "").rstrip("/")
     path = f"{script}{request.path_info}"
     scope = dict(request.scope) if hasattr(request, "scope") else _of_wsgi(request)
+    # Django's own AsyncClient has a text there, which no server does.
+    query = scope.get("query_string", b"")
+    scope["query_string"] = query.encode() if isinstance(query, str) else query
     scope |= {"path": path, REQUEST: request, "state": {}}
     if rest is not None:
         scope |= {"root_path": path.removesuffix(rest).rstrip("/"), "app_root_path": script}

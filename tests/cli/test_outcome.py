@@ -10,8 +10,8 @@ import pytest
 
 from bodhi_asgi.cli.app import Door
 from bodhi_asgi.cli.options import printing
-from bodhi_asgi.cli.outcome import OF_KIND, ExitCode
 from bodhi_asgi.errors import Forbidden, Kind
+from bodhi_asgi.exit_codes import OF_KIND, ExitCode
 from tests.cli.conftest import Bodhi
 
 

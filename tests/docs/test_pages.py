@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from bodhi_asgi.cli.outcome import MEANING
+from bodhi_asgi.exit_codes import MEANING
 from tests.docs.pages import PAGES, ROOT
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

@@ -2,28 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from bodhi_asgi import Bodhi, BodhiError, BodhiServer, Caller
-from bodhi_asgi.errors import Kind
+from bodhi_asgi.exit_codes import OF_KIND, ExitCode
 from bodhi_django.conf import django_settings
 
 T = TypeVar("T")
-
-FAILED: Final = 1
-EXIT_CODES: Final[Mapping[Kind, int]] = {
-    Kind.INVALID: 2,
-    Kind.NOT_FOUND: 3,
-    Kind.UNAUTHENTICATED: 4,
-    Kind.FORBIDDEN: 4,
-    Kind.CONFLICT: 5,
-    Kind.BUSY: 5,
-    Kind.UNAVAILABLE: 5,
-}
-"""The exit codes of ``bodhi``; kinds that do not stand here end with ``FAILED``."""
 
 
 class BodhiCommand(BaseCommand):  # type: ignore[misc]  # Django has no types
@@ -39,7 +27,7 @@ class BodhiCommand(BaseCommand):  # type: ignore[misc]  # Django has no types
         try:
             self.perform(options)
         except BodhiError as error:
-            raise CommandError(error.message, returncode=EXIT_CODES.get(error.kind, FAILED)) from error
+            raise CommandError(error.message, returncode=OF_KIND.get(error.kind, ExitCode.FAILED)) from error
 
     def perform(self, options: dict[str, Any]) -> None:  # noqa: ARG002
         """What the command does. May raise BodhiError."""

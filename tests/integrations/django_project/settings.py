@@ -43,7 +43,15 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "django.db", "ATOMIC_REQUESTS": True}}
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": FOLDER / "django.db",
+        "TEST": {"NAME": FOLDER / "test.db"},
+        **json.loads(os.environ.get("PROJECT_DATABASE", "{}")),
+        "ATOMIC_REQUESTS": True,
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "/login/"
 USE_TZ = True

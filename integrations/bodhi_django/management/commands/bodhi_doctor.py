@@ -6,8 +6,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from bodhi_asgi import Finding, diagnose
+from bodhi_asgi.exit_codes import ExitCode
 from bodhi_django.conf import django_settings
-from bodhi_django.management.command import FAILED, BodhiCommand
+from bodhi_django.management.command import BodhiCommand
 
 
 class Command(BodhiCommand):
@@ -29,4 +30,4 @@ class Command(BodhiCommand):
         if options["as_json"]:
             self.say_json(diagnosis.as_json())
         if diagnosis.has_failed:
-            raise CommandError("something that is needed does not work here", returncode=FAILED)
+            raise CommandError("something that is needed does not work here", returncode=ExitCode.FAILED)

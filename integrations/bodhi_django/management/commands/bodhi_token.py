@@ -5,6 +5,7 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 
 from bodhi_asgi import Bodhi, Grants, Scope
+from bodhi_asgi.exit_codes import ExitCode
 from bodhi_django.management.command import BodhiCommand
 
 PAGE_SIZE: Final = 100
@@ -34,7 +35,9 @@ class Command(BodhiCommand):
 
     def _create(self, options: dict[str, Any]) -> None:
         if options["all_models"] == bool(options["models"]):
-            raise CommandError("say which models it may use: --model ID (repeatable), or --all-models", returncode=2)
+            raise CommandError(
+                "say which models it may use: --model ID (repeatable), or --all-models", returncode=ExitCode.USAGE
+            )
         grants = Grants.everything() if options["all_models"] else Grants(models=frozenset(options["models"]))
 
         async def create(bodhi: Bodhi) -> Any:
