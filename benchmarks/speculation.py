@@ -1,8 +1,8 @@
 """What guesses of next tokens gain: text that repeats its prompt, and text that does not, with and without them.
 
-The demo model copies what it was told. The model of random weights, in the full form, falls into repeating itself, as
-greedy answers of such models do. *same* is the share of answers that are those without guesses to the letter: all of
-them in full precision; with quantised weights llama.cpp rounds for each shape of a batch, and near ties fall
+The demo model copies what it was told. The model of random weights, in the full form, copies nothing: it shows what is
+lost to guesses that do not come true. *same* is the share of answers that are those without guesses to the letter: all
+of them in full precision; with quantised weights llama.cpp rounds for each shape of a batch, and near ties fall
 differently, as they do between any two requests that share a step.
 """
 
@@ -80,10 +80,10 @@ async def measure(engine: ThreadEngine, text: str, expected: str, repeats: int) 
     return {SPEED: tokens / (time.monotonic() - began), SAME: same / repeats}
 
 
-def verdicts(name: str, outcome: Outcome, *, is_exact: bool) -> str:
+def verdicts(outcome: Outcome, *, is_copied: bool, is_exact: bool) -> str:
     """Pass or miss of each bar that this table has."""
     words = ""
-    if name == "copying":
+    if is_copied:
         ratio = outcome.ratio(LOOKUP, PLAIN, SPEED)
         words += f"\n\n{'pass' if ratio.median >= LEAST else 'MISS'}: {LOOKUP} / {PLAIN} {ratio}, at least {LEAST}"
     if is_exact:
@@ -102,13 +102,18 @@ async def main(folder: Path) -> None:
     for model, (path, repeats) in models.items():
         async with engines(path, slots=1) as made:
             for name, text in TEXTS.items():
-                expected, _ = await told(made[PLAIN], text)
+                # The second time, as all that are compared, it finds the beginning of its prompt computed already.
+                _, (expected, _) = await told(made[PLAIN], text), await told(made[PLAIN], text)
                 contenders = [
                     Contender(kind, partial(measure, engine, text, expected, repeats)) for kind, engine in made.items()
                 ]
                 outcome = await interleave(contenders, limits(asked))
                 words = compared(outcome, PLAIN, SPEED)
-                words += verdicts(name, outcome, is_exact=path == exact) if outcome.rounds else ""
+                words += (
+                    verdicts(outcome, is_copied=name == "copying" and model != "q4", is_exact=path == exact)
+                    if outcome.rounds
+                    else ""
+                )
                 report.add(f"{model}, {name}", outcome, words)
     report.close()
 

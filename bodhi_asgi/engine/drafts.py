@@ -12,6 +12,10 @@ MOST_STREAMS: Final = 4
 """With more sequences at once a step is used well without guesses, which would only make it longer."""
 
 FIRST_SIZE: Final = 4
+
+MOST_REST: Final = 15
+"""Steps for which a sequence makes no guess after many in a row that came to nothing."""
+
 GRAMS: Final = (3, 2)
 """Of so many tokens that repeat, longest first, what followed them before is the guess."""
 
@@ -73,24 +77,43 @@ class PromptLookup:
         return []
 
 
+@dataclass(slots=True)
+class _Luck:
+    """How a sequence's guesses have done: the size of the next, how many came to nothing in a row, steps to rest."""
+
+    size: int
+    failed: int = 0
+    rest: int = 0
+
+
 class Sizes:
-    """How long a guess may be: longer for sequences whose guesses come true, shorter for others."""
+    """How long a guess may be: longer for sequences whose guesses come true, shorter for others.
+
+    A guess that comes to nothing is paid for, most of all where a step is bound by computing and not by memory. So
+    after each such guess in a row a sequence rests twice as long, up to :data:`MOST_REST` steps.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._sizes: dict[int, int] = {}
+        self._lucks: dict[int, _Luck] = {}
 
     def of(self, number: int) -> int:
-        """For the next guess."""
-        return self._sizes.get(number, min(FIRST_SIZE, self._most))
+        """For the next guess; 0 while the sequence rests from guessing."""
+        luck = self._lucks.get(number)
+        if luck is None:
+            return min(FIRST_SIZE, self._most)
+        return 0 if luck.rest else luck.size
 
     def learn(self, number: int, guessed: int, kept: int) -> None:
-        """So much of a guess came true."""
-        if not guessed:
-            return
-        size = 2 * guessed if kept == guessed else max(1, kept)
-        self._sizes[number] = min(self._most, size)
+        """So much of a guess came true in a step; ``guessed`` is 0 where there was none."""
+        if guessed:
+            luck = self._lucks.setdefault(number, _Luck(guessed))
+            luck.size = min(self._most, 2 * guessed if kept == guessed else max(1, kept))
+            luck.failed = 0 if kept else luck.failed + 1
+            luck.rest = min(MOST_REST, 2**luck.failed - 1)
+        elif (resting := self._lucks.get(number)) is not None and resting.rest:
+            resting.rest -= 1
 
     def forget(self, number: int) -> None:
         """A sequence has ended."""
-        self._sizes.pop(number, None)
+        self._lucks.pop(number, None)

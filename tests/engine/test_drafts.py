@@ -74,12 +74,27 @@ def test_guesses_grow_while_they_come_true_and_shrink_when_not() -> None:
     sizes.learn(1, 8, 3)
     assert sizes.of(1) == 3
     sizes.learn(1, 3, 0)
-    assert sizes.of(1) == 1
     sizes.learn(1, 0, 0)
     assert sizes.of(1) == 1
     sizes.forget(1)
     assert sizes.of(1) == 4
     assert Sizes(2).of(1) == 2
+
+
+def test_a_sequence_rests_from_guessing_ever_longer_while_nothing_comes_true() -> None:
+    sizes, rests = Sizes(16), []
+    for _ in range(6):
+        sizes.learn(1, max(1, sizes.of(1)), 0)
+        rests.append(0)
+        while not sizes.of(1):
+            sizes.learn(1, 0, 0)
+            rests[-1] += 1
+    assert rests == [1, 3, 7, 15, 15, 15]
+    sizes.learn(1, 1, 1)
+    assert sizes.of(1) == 2
+    sizes.learn(1, 2, 0)
+    sizes.learn(1, 0, 0)
+    assert sizes.of(1) == 1
 
 
 # -- the scheduler with guesses of every kind
