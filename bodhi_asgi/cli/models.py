@@ -61,7 +61,9 @@ def create(options: Options, name: str, path: Path) -> None:
     It is an alias of the application, and so everybody's who has a grant on it.
     """
     from bodhi_asgi.cli.recipe import read_recipe
+    from bodhi_asgi.models.names import check_alias_name
 
+    check_alias_name(name)  # before anything is started
     alias = asyncio.run(_create(options, name, read_recipe(path)))
     _tell(options, alias, f"The alias '{alias.alias}' stands for {alias.filename} of {alias.repo}.")
 
@@ -73,6 +75,9 @@ def create(options: Options, name: str, path: Path) -> None:
 @click.pass_obj
 def cp(options: Options, model: str, name: str) -> None:
     """Copy MODEL, which may be an alias or any other, to the alias NAME."""
+    from bodhi_asgi.models.names import check_alias_name
+
+    check_alias_name(name)
     alias = asyncio.run(_copy(options, model, name))
     _tell(options, alias, f"The alias '{alias.alias}' is what '{model}' is.")
 

@@ -21,6 +21,7 @@ from bodhi_asgi.gguf.file_types import FILE_TYPES, GUESSED, label_of, packing_of
 from bodhi_asgi.gguf.fit import context_bytes, fit, room_tokens
 from bodhi_asgi.gguf.parts import check_parts, parts, read_model
 from bodhi_asgi.gguf.reader import parse_header, read_header
+from bodhi_asgi.gguf.sight import sight_of
 from bodhi_asgi.gguf.types import TENSOR_TYPES, GgufHeader, GgufInvalid, Tensor
 from tests.gguf.files import ARRAY, BOOL, TEXT, Pair, Placed, header_bytes, model_bytes
 
@@ -331,7 +332,8 @@ def test_a_projector_takes_room_beside_its_model() -> None:
     weights = Placed("v.patch_embd.weight", (14, 14), 0, 0)
     eyes = parse_header(header_bytes(pairs, [weights]) + bytes(14 * 14 * 4))
     model = parse_header(model_bytes())
-    taken = 14 * 14 * 4 + 4 * 4 * (4 * 8 + 2 * 16 + 4 * 2)  # its weights, and what four patches are computed with
+    sight = sight_of(eyes)
+    taken = 14 * 14 * 4 + sight.picture_bytes(sight.patches(4096))
     assert fit([model], taken, projector=eyes).projector_bytes == taken
     assert fit([model], taken, projector=eyes).fits
     assert not fit([model], taken - 1, projector=eyes).fits
