@@ -1,22 +1,26 @@
 """Whether company changes an answer: greedy answers of many at once beside the same ones alone, in full precision.
 
 With quantised weights llama.cpp rounds for each shape of a batch, and near ties fall differently; so this is done with
-a copy of the demo model in 32-bit numbers. Of what still differs, both answers are shown.
+a copy of the demo model in 32-bit numbers, keys and values included. Of what still differs, both answers are shown,
+and by how much likelier the token was that is said alone, where they part: a near tie is rounding, all else is not.
 """
 
 import argparse
 import asyncio
+import math
 import random
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.engine import ThreadEngine
-from bodhi_asgi.engine.types import ModelSpec, Work
+from bodhi_asgi.engine.types import ModelSpec, Tuning, Work
 from bodhi_asgi.ids import new_id
+from bodhi_asgi.messages.answers import Logprobs
 from bodhi_asgi.messages.conversation import ChatPrompt, Message, Role
 from bodhi_asgi.messages.generation import GenerateRequest, Sampling
 from tests.engine.gguf_files import write_full_precision
@@ -38,36 +42,65 @@ def prompt(rng: random.Random) -> str:
     )
 
 
+class Difference(NamedTuple):
+    """Two answers to one prompt, and the natural logarithm of how much likelier the token was that was said alone."""
+
+    text: str
+    alone: str
+    together: str
+    margin: float
+
+
+def greedy(text: str, tokens: int, logprobs: int | None = None) -> Work:
+    prompt = ChatPrompt((Message(Role.USER, text),))
+    sampling = Sampling(temperature=0)
+    return Work(new_id(), GenerateRequest("m", prompt, sampling, max_tokens=tokens, logprobs=logprobs))
+
+
 async def answer(engine: ThreadEngine, text: str, tokens: int) -> str:
     """One greedy answer."""
-    asked = GenerateRequest("m", ChatPrompt((Message(Role.USER, text),)), Sampling(temperature=0), max_tokens=tokens)
-    return "".join([delta.text async for delta in engine.submit(Work(new_id(), asked))])
+    return "".join([delta.text async for delta in engine.submit(greedy(text, tokens))])
 
 
-async def compare(path: Path, checks: int, streams: int, tokens: int, seed: int) -> list[tuple[str, str, str]]:
-    """The prompts whose answers differ, with both of them. Each prompt is one check; equal prompts are asked anew."""
+async def margin(engine: ThreadEngine, text: str, tokens: int, together: str) -> float:
+    """How much likelier than the next was the first token that is said alone and not ``together``."""
+    said = b""
+    async for delta in engine.submit(greedy(text, tokens, logprobs=2)):
+        for token in delta.part.tokens if isinstance(delta.part, Logprobs) else ():
+            said += token.piece
+            if not together.encode().startswith(said):
+                first, second = (one.logprob for one in token.top)
+                return first - second if first is not None and second is not None else math.inf
+    return 0.0
+
+
+async def compare(path: Path, checks: int, streams: int, tokens: int, seed: int) -> list[Difference]:
+    """What differs. Each prompt is one check; equal prompts are asked anew."""
     # Without a cache, so that every check computes its prompt in the company that it has then.
-    spec = ModelSpec("m", str(path), n_ctx=4096, slots=streams, queue_limit=checks, threads=1, prefix_sharing="none")
+    plain = ModelSpec("m", str(path), n_ctx=4096, slots=streams, queue_limit=checks, threads=1, prefix_sharing="none")
     rng = random.Random(seed)
-    engine = ThreadEngine(spec)
+    engine = ThreadEngine(replace(plain, tuning=Tuning(cache_type_k="f32", cache_type_v="f32")))
     await engine.start()
     free = asyncio.Semaphore(streams)
     alone: dict[str, str] = {}
 
-    async def check(text: str) -> tuple[str, str, str] | None:
+    async def check(text: str) -> tuple[str, str] | None:
         async with free:
             together = await answer(engine, text, tokens)
-        return (text, alone[text], together) if together != alone[text] else None
+        return (text, together) if together != alone[text] else None
 
     try:
         asked = [prompt(rng) for _ in range(checks)]
         for text in asked:
             if text not in alone:
                 alone[text] = await answer(engine, text, tokens)
-        found = await asyncio.gather(*map(check, asked))
+        parted = [one for one in await asyncio.gather(*map(check, asked)) if one is not None]
+        return [
+            Difference(text, alone[text], together, await margin(engine, text, tokens, together))
+            for text, together in parted
+        ]
     finally:
         await engine.aclose()
-    return [one for one in found if one is not None]
 
 
 def main() -> int:
@@ -81,8 +114,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:
         path = write_full_precision(DEMO_MODEL_PATH, Path(folder) / "demo-f32.gguf")
         different = asyncio.run(compare(path, asked.checks, asked.streams, asked.tokens, asked.seed))
-    for text, solo, together in different[:10]:
-        print(f"{text!r}\n  alone    {solo!r}\n  together {together!r}")
+    for one in different[:10]:
+        print(f"{one.text!r}, margin {one.margin:.2g}\n  alone    {one.alone!r}\n  together {one.together!r}")
     word = "MISS" if different else "pass"
     took_s = time.perf_counter() - began
     print(f"{word}: {len(different)} of {asked.checks} answers differ beside {asked.streams} others, in {took_s:.0f} s")
