@@ -16,6 +16,7 @@ COMPARISONS: Final = (
     "engine_process",
     "sse_thousand",
     "host_memory",
+    "host_routes",
     "start_cost",
     "model_memory",
 )

@@ -41,6 +41,18 @@ def with_bodhi() -> Starlette:
     return app
 
 
+def own_routes() -> Starlette:
+    """A host whose own route is measured, without us."""
+    return Starlette(routes=[Route("/who", who)])
+
+
+def own_routes_with_bodhi() -> Starlette:
+    """The same with us in it, as one line does it."""
+    from bodhi_asgi import BodhiApp
+
+    return BodhiApp().install(own_routes())
+
+
 async def _pieces() -> AsyncIterator[bytes]:
     for _ in range(PIECES):
         yield b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'

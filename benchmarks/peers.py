@@ -75,6 +75,7 @@ class HttpPeer:
     model: str
     process: "Launched"
     headers: dict[str, str] = field(default_factory=dict)
+    prefix: str = ""
 
     async def ask(self, text: str, max_tokens: int, schema: JSONObject | None = None) -> Streamed:
         message = {"role": "user", "content": text}
@@ -82,7 +83,7 @@ class HttpPeer:
         if schema is not None:
             form = {"name": "form", "schema": schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
-        return await stream_chat(self.port, body, self.headers)
+        return await stream_chat(self.port, body, self.headers, self.prefix)
 
 
 @dataclass(slots=True)

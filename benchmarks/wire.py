@@ -78,8 +78,11 @@ class _Reader(asyncio.Protocol):
         self._transport.close()
 
 
-async def stream_chat(port: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> Streamed:
-    """Ask a server on this machine for a streamed chat completion. Raises Refused, or OSError without a server."""
+async def stream_chat(port: int, body: Mapping[str, Any], headers: Mapping[str, str], prefix: str = "") -> Streamed:
+    """Ask a server on this machine for a streamed chat completion, below ``prefix`` where it is mounted.
+
+    Raises Refused, or OSError without a server.
+    """
     content = json.dumps({**body, "stream": True, "stream_options": {"include_usage": True}}).encode()
     head = {
         "Host": f"127.0.0.1:{port}",
@@ -88,7 +91,12 @@ async def stream_chat(port: int, body: Mapping[str, Any], headers: Mapping[str, 
         "Connection": "close",
         **headers,
     }
-    lines = ["POST /v1/chat/completions HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
+    lines = [
+        f"POST {prefix}/v1/chat/completions HTTP/1.1",
+        *(f"{name}: {value}" for name, value in head.items()),
+        "",
+        "",
+    ]
     request = "\r\n".join(lines).encode() + content
     loop = asyncio.get_running_loop()
     transport, reader = await loop.create_connection(lambda: _Reader(request), "127.0.0.1", port)

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bodhi_asgi.asgi.loops import require_asyncio, serve_on, this_loop
-from bodhi_asgi.asgi.mount import BodhiMount, Wrapped, mount_path
+from bodhi_asgi.asgi.mount import BodhiMount, Wrapped, mount_path, whole_path
 from bodhi_asgi.asgi.state import BodhiState, BodhiStateMiddleware
 from bodhi_asgi.auth.identity import Identity
 from bodhi_asgi.clock import Clock
@@ -169,7 +169,7 @@ class BodhiApp:
             await serve_lifespan(self.lifespan, scope, receive, send)
             return
         # What a guest adds to the scope must not reach the host: both the scope and its state are ours from here on.
-        scope = {**scope, "state": {**scope.get("state", {})}}
+        scope = {**scope, "path": whole_path(scope), "state": {**scope.get("state", {})}}
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": WEBSOCKET_REFUSED, "reason": "there is no websocket here"})

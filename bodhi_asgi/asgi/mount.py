@@ -68,6 +68,18 @@ def root_below(scope: Scope, path: str) -> dict[str, str]:
     return {"app_root_path": scope.get("app_root_path", root_path), "root_path": root_path + path}
 
 
+def whole_path(scope: Scope) -> str:
+    """The path of a scope with all of its ``root_path`` in front, as routing below it needs it.
+
+    Some servers put the root path that they are told of in front of the path, others say it beside; a mount lengthens
+    it all the same.
+    """
+    path, outer = str(scope["path"]), str(scope.get("app_root_path", ""))
+    root_path = str(scope.get("root_path", ""))
+    is_whole = path == root_path or path.startswith(f"{root_path}/")
+    return path if is_whole or not root_path.startswith(f"{outer}/") else outer + path
+
+
 def mount_path(path: str) -> str:
     """``path`` without a slash at its end. Raises ConfigurationInvalid for what is no prefix."""
     if not path.startswith("/") or path.rstrip("/") == "" or "//" in path:

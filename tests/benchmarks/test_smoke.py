@@ -100,3 +100,12 @@ def test_a_cache_of_models_is_looked_through_and_listed() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "16 files: a page" in done.stdout, done.stderr
     assert "first look" in done.stdout.splitlines()[-1]
+
+
+def test_a_hosts_own_routes_are_measured_without_us_idle_and_generating() -> None:
+    command = [sys.executable, "-m", "benchmarks.host_routes", "--rounds", "1", "--others", "1", "--seconds", "0.2"]
+    done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (figures,) = json.loads(done.stdout)["a host's own routes"]["rounds"]
+    assert figures.keys() == {"without us", "without us, again", "mounted, idle", "generating on 8 streams"}
+    assert all(of["requests/s"] > 0 and of["start, s"] > 0 for of in figures.values())
