@@ -10,7 +10,7 @@ import pytest
 
 from bodhi_asgi import BodhiApp, Grants
 from tests.behaviour.doors import django_application
-from tests.docs.pages import Block, blocks
+from tests.docs.pages import BLOCK, ROOT, Block, blocks
 from tests.servers import serving
 
 
@@ -38,6 +38,16 @@ async def test_application_in_a_block_answers_below_its_mount_and_denies_by_defa
     async with serving(app) as url, httpx2.AsyncClient(base_url=url, timeout=30) as client:
         assert (await client.get("/bodhi/ping")).status_code == 200
         assert (await client.get("/bodhi/v1/models")).status_code == 401
+
+
+def test_each_host_takes_at_most_five_lines() -> None:
+    page = (ROOT / "docs" / "hosts.md").read_text("utf-8")
+    first = {section.partition("\n")[0]: BLOCK.search(section) for section in page.split("\n## ")[1:]}
+    for host in ("FastAPI", "Starlette", "Litestar", "Quart", "Django"):
+        block = first[host]
+        assert block is not None
+        assert (block["how"] or "").startswith("app"), "it is run"
+        assert len([line for line in block["code"].splitlines() if line]) <= 5, host
 
 
 @pytest.mark.parametrize("block", blocks("script"), ids=named)
