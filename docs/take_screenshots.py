@@ -94,7 +94,39 @@ async def fastapi_helpdesk(browser: Browser, folder: Path) -> None:
         await taken(browser, "fastapi_helpdesk", WIDE, "light", asked)
 
 
-PROJECTS = {"starlette_notes": starlette_notes, "fastapi_helpdesk": fastapi_helpdesk}
+async def django_library(browser: Browser, folder: Path) -> None:
+    ada = {"USERNAME": "ada", "PASSWORD": "only for pictures", "EMAIL": "ada@example.org"}
+    variables = {f"DJANGO_SUPERUSER_{name}": value for name, value in ada.items()}
+    variables["LIBRARY_DATABASE"] = str(folder / "library.db")
+    for command in ("migrate", "createsuperuser"):
+        made = await asyncio.create_subprocess_exec(
+            *(sys.executable, "manage.py", command, "--noinput"),
+            cwd=ROOT / "sample_projects" / "django_library",
+            env={**os.environ, **variables},
+            stdout=PIPE,
+        )
+        await made.communicate()
+    async with started("django_library", "library", folder, **variables) as address:
+
+        async def asked(page: Page) -> None:
+            await page.goto(f"{address}/talk/")
+            await page.get_by_label("Name").fill(ada["USERNAME"])
+            await page.get_by_label("Password").fill(ada["PASSWORD"])
+            await page.get_by_role("button", name="Sign in").click()
+            for question in ("Who are you?", "Do you have a book about whales?"):
+                await page.get_by_label("Question").fill(question)
+                await page.get_by_role("button", name="Ask").click()
+                await page.locator("[aria-busy]").wait_for(state="detached")
+
+        async def catalogue(page: Page) -> None:
+            await page.goto(address)
+
+        await taken(browser, "django_library", WIDE, "light", asked)
+        await taken(browser, "django_library_dark", WIDE, "dark", catalogue)
+        await taken(browser, "django_library_narrow", NARROW, "light", catalogue)
+
+
+PROJECTS = {"starlette_notes": starlette_notes, "fastapi_helpdesk": fastapi_helpdesk, "django_library": django_library}
 
 
 async def main() -> None:

@@ -61,6 +61,7 @@ def test_every_example_has_its_test() -> None:
         "semantic_search",
         "starlette_app",
         "structured_output",
+        "sync_script",
         "tool_use",
     }
     assert {path.stem for path in EXAMPLES} == tested
@@ -147,10 +148,11 @@ async def test_openais_own_client_gets_an_object_and_uses_a_tool(
     assert output.decode() == CLIENTS[example]
 
 
-async def test_script_answers_every_question(environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("example", ["no_http", "sync_script"])
+async def test_script_answers_every_question(example: str, environment: dict[str, str]) -> None:
     questions = ["What is the capital of France?", "What is the capital of Italy?"]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "examples/no_http.py", *questions),
+        *(sys.executable, f"examples/{example}.py", *questions),
         cwd=ROOT,
         env=environment,
         stdout=asyncio.subprocess.PIPE,

@@ -1,5 +1,6 @@
 """What the tests stand on: a helpdesk in a fresh folder, a server as its reader starts it, and a real browser."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -8,13 +9,17 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from playwright.async_api import Page, async_playwright, expect
 from starlette.testclient import TestClient
 
 from bodhi_asgi import BodhiApp
+from bodhi_fastapi import bodhi_of_host
 from helpdesk.app import create_app
 from helpdesk.settings import Settings
 
@@ -22,6 +27,46 @@ expect.set_options(timeout=60_000)  # a busy machine is no error
 
 PROJECT = Path(__file__).parents[1]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+class Script:
+    """Stands in for the verbs of bodhi: the model closes ticket 2, and tells what came of it."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    async def chat_completion(self, request: dict[str, Any], *, stream: bool) -> Any:
+        last = request["messages"][-1]
+        if last["role"] == "tool":
+            self.told.append(last["content"])
+            return Chunks(content="Done.")
+        function = SimpleNamespace(name="close_ticket", arguments='{"number": 2}')
+        return Chunks(tool_calls=[SimpleNamespace(index=0, id="call_1", function=function)])
+
+
+class Chunks:
+    """One answer in two chunks, in the shape of OpenAI's."""
+
+    def __init__(self, **delta: Any) -> None:
+        whole = {"content": None, "reasoning_content": None, "tool_calls": None, **delta}
+        end = "tool_calls" if delta.get("tool_calls") else "stop"
+        choice = SimpleNamespace(delta=SimpleNamespace(**whole), finish_reason=end)
+        usage = SimpleNamespace(prompt_tokens=1, completion_tokens=1)
+        self._chunks = [
+            SimpleNamespace(choices=[choice], usage=None),
+            SimpleNamespace(choices=[], usage=usage),
+        ]
+
+    def __aiter__(self) -> "Chunks":
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self._chunks:
+            raise StopAsyncIteration
+        return self._chunks.pop(0)
+
+    async def aclose(self) -> None:
+        self._chunks.clear()
 
 
 @pytest.fixture
@@ -32,9 +77,30 @@ def app(tmp_path: Path) -> FastAPI:
 
 
 @pytest.fixture
+def script(app: FastAPI) -> Script:
+    """Has a script speak in the place of the model."""
+    script = Script()
+    app.dependency_overrides[bodhi_of_host] = lambda: script
+    return script
+
+
+@pytest.fixture
 def client(app: FastAPI) -> Iterator[TestClient]:
     with TestClient(app, "http://localhost") as client:
         yield client
+
+
+@pytest.fixture
+async def address(app: FastAPI) -> AsyncIterator[str]:
+    """Serves this helpdesk, script and all, on a port of its own."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not serving.done(), "the server ended before it had started"
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""A person at a real browser, with the server as the README starts it and the demo model."""
+"""A person at a real browser, with the server as the README starts it and the demo model, or with a script for one."""
 
 from collections.abc import Callable
+from typing import Any
 
 from playwright.async_api import Page, expect
 
@@ -18,3 +19,24 @@ async def test_a_ticket_is_added_and_the_assistant_answers(browser: Page, served
     await browser.get_by_role("button", name="Ask").click()
     await expect(browser.locator("#talk li").nth(1)).to_be_visible(timeout=60_000)
     await expect(browser.get_by_role("button", name="Ask")).to_be_enabled(timeout=60_000)
+
+
+async def test_a_call_into_the_database_waits_for_a_persons_word_in_the_page(
+    browser: Page, address: str, script: Any
+) -> None:
+    await browser.goto(address)
+    ticket = browser.locator("#tickets li", has_text="Cannot log in")
+    decisions = (("Refuse", "open", "said no"), ("Allow", "closed", "ticket 2 is closed"))
+    for number, (word, status, told) in enumerate(decisions):
+        await browser.get_by_label("Question").fill("Close the second")
+        await browser.get_by_role("button", name="Ask").click()
+        await expect(browser.get_by_text("May I close_ticket(2)?").last).to_be_visible()
+        await expect(browser.get_by_role("button", name="Ask")).to_be_enabled()
+        await expect(ticket.locator(".status")).to_have_text("open")
+        assert not [result for result in script.told if told in result]
+
+        await browser.get_by_role("button", name=word).click()
+        await expect(browser.get_by_text("Done.").nth(number)).to_be_visible()
+        await expect(ticket.locator(".status")).to_have_text(status)
+        assert told in script.told[-1]
+        await expect(browser.get_by_role("button", name=word)).to_have_count(0)

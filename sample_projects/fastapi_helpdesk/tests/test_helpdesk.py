@@ -1,54 +1,10 @@
 """Tickets come and are summarised; the assistant reads them, and closes one only when a person says so."""
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
-
-from bodhi_fastapi import bodhi_of_host
-
-
-class Script:
-    """Stands in for the verbs of bodhi: the model closes ticket 2, and tells what came of it."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    async def chat_completion(self, request: dict[str, Any], *, stream: bool) -> Any:
-        last = request["messages"][-1]
-        if last["role"] == "tool":
-            self.told.append(last["content"])
-            return Chunks(content="Done.")
-        function = SimpleNamespace(name="close_ticket", arguments='{"number": 2}')
-        return Chunks(tool_calls=[SimpleNamespace(index=0, id="call_1", function=function)])
-
-
-class Chunks:
-    """One answer in two chunks, in the shape of OpenAI's."""
-
-    def __init__(self, **delta: Any) -> None:
-        whole = {"content": None, "reasoning_content": None, "tool_calls": None, **delta}
-        end = "tool_calls" if delta.get("tool_calls") else "stop"
-        choice = SimpleNamespace(delta=SimpleNamespace(**whole), finish_reason=end)
-        usage = SimpleNamespace(prompt_tokens=1, completion_tokens=1)
-        self._chunks = [
-            SimpleNamespace(choices=[choice], usage=None),
-            SimpleNamespace(choices=[], usage=usage),
-        ]
-
-    def __aiter__(self) -> "Chunks":
-        return self
-
-    async def __anext__(self) -> Any:
-        if not self._chunks:
-            raise StopAsyncIteration
-        return self._chunks.pop(0)
-
-    async def aclose(self) -> None:
-        self._chunks.clear()
 
 
 def events(text: str) -> list[dict[str, Any]]:
@@ -67,11 +23,7 @@ def test_a_new_ticket_is_summarised_in_the_background(client: TestClient) -> Non
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_a_ticket_is_closed_once_and_only_when_a_person_says_so(
-    app: FastAPI, client: TestClient, allowed: bool
-) -> None:
-    script = Script()
-    app.dependency_overrides[bodhi_of_host] = lambda: script
+def test_a_ticket_is_closed_once_and_only_when_a_person_says_so(script: Any, client: TestClient, allowed: bool) -> None:
     paused = events(client.post("/assistant", json={"text": "Close the second"}).text)[-1]
     assert (paused["outcome"], paused["pending"][0]["arguments"]) == ("approval_needed", {"number": 2})
     assert status(client) == "open"

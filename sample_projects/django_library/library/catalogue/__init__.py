@@ -1,0 +1,1 @@
+"""The books, how they are found, and the conversation about them."""
