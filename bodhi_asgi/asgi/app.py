@@ -4,6 +4,7 @@ No framework runs the lifespan of what is mounted in it, so there are three ways
 lifespan the host composes, ``install``, which composes it, and the first request when nobody did.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,6 +31,7 @@ from bodhi_asgi.http.openapi import document
 from bodhi_asgi.http.table import routes
 from bodhi_asgi.server import BodhiServer
 from bodhi_asgi.settings.schema import BodhiServerConfig
+from bodhi_asgi.sync.background import BACKGROUND
 from bodhi_asgi.types import JSONObject
 
 if TYPE_CHECKING:
@@ -202,8 +204,8 @@ class BodhiApp:
         await error_response(shown, dialect_of(path))(scope, receive, send)
 
     def _warn_when_lazy(self, scope: Scope) -> None:
-        if self._has_warned or self.server.status != "new":
-            return
+        if self._has_warned or self.server.status != "new" or BACKGROUND.is_on(asyncio.get_running_loop()):
+            return  # the loop in the background is for those who have no lifespans
         self._has_warned = True
         host = scope.get("app")
         if (self._wraps and host is None) or host in self._mounts:

@@ -1,7 +1,7 @@
 """Notices that the server around us is stopping, while requests are open, without touching its signals.
 
-uvicorn waits for open streams before it ends the lifespan, so the lifespan comes too late to end them. Its own signal
-handler is a method of an object that says ``should_exit``; reading that is enough.
+uvicorn waits for open streams before it ends the lifespan, so the lifespan comes too late to end them; gunicorn's
+workers wait for their threads. Their own signal handlers are methods of objects that say so; reading that is enough.
 """
 
 import asyncio
@@ -59,6 +59,9 @@ class Drain:
 
 
 def surrounding_server_is_stopping() -> bool:
-    """Whether the object behind the process's SIGTERM handler says that it should exit."""
-    handler = signal.getsignal(signal.SIGTERM)
-    return bool(getattr(getattr(handler, "__self__", None), "should_exit", False))
+    """Whether the object behind the process's SIGTERM handler says that it should exit, or is alive no longer.
+
+    The one is uvicorn's server, the other a worker of gunicorn.
+    """
+    owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return bool(getattr(owner, "should_exit", False)) or getattr(owner, "alive", True) is False

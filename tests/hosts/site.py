@@ -93,7 +93,7 @@ async def asked() -> str:
 
 
 async def facts() -> dict[str, Any]:
-    stats = (await bodhi.server.services.engines.stats()).get("parrot")
+    stats = (await bodhi.server.lifecycle.run(lambda services: services.engines.stats())).get("parrot")
     running = stats.running + stats.waiting + stats.slots_used if stats else 0
     return {"opened": len(opened), "handled": handled, "running": running, "status": bodhi.status}
 
@@ -268,6 +268,7 @@ def requests_only(wrapped: Any, inner: Any) -> Any:
 
 def django_itself() -> Any:
     from django.core.asgi import get_asgi_application
+    from django.core.wsgi import get_wsgi_application
     from django.http import HttpResponse, JsonResponse
     from django.urls import include, path
 
@@ -282,7 +283,7 @@ def django_itself() -> Any:
         return JsonResponse(dict(request.session.items()))
 
     async def state(request: Any) -> Any:
-        kept = request.scope.get("state", {})
+        kept = getattr(request, "scope", {}).get("state", {})
         return JsonResponse({"keys": sorted(kept), "bodhi": kept.get("bodhi") is bodhi.server})
 
     async def ask(_: Any) -> Any:
@@ -299,11 +300,11 @@ def django_itself() -> Any:
         urls.urlpatterns.append(path("bodhi/", include("bodhi_django.urls")))
     else:
         configure_django()
-    return get_asgi_application()
+    return get_wsgi_application() if ATTACH == "wsgi" else get_asgi_application()
 
 
 def bridge() -> Any:
-    """Behind Django's middleware; ``asgi.py`` gives us a lifespan, or nobody does."""
+    """Behind Django's middleware; ``asgi.py`` gives us a lifespan, or nobody does, or there is no asyncio outside."""
     from starlette.applications import Starlette
     from starlette.routing import Mount
 

@@ -36,6 +36,26 @@ async def test_a_drain_begins_when_the_server_should_exit(server: SurroundingSer
             await begun.wait()
 
 
+class SurroundingWorker:
+    """As gunicorn has it: the handler is a method of what is ``alive``."""
+
+    alive = True
+
+    def handle_exit(self, number: int, frame: FrameType | None) -> None:
+        self.alive = False
+
+
+def test_a_worker_that_is_alive_no_longer_is_stopping() -> None:
+    worker = SurroundingWorker()
+    before = signal.signal(signal.SIGTERM, worker.handle_exit)
+    try:
+        assert not surrounding_server_is_stopping()
+        signal.raise_signal(signal.SIGTERM)
+        assert surrounding_server_is_stopping()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 async def test_nobody_watches_while_nothing_is_open(server: SurroundingServer) -> None:
     drain = Drain(lambda: None)
     with drain.watching():
