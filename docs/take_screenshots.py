@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import uvicorn
 from playwright.async_api import Browser, Page, async_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +93,39 @@ async def fastapi_helpdesk(browser: Browser, folder: Path) -> None:
             await page.get_by_role("button", name="Ask").wait_for()
 
         await taken(browser, "fastapi_helpdesk", WIDE, "light", asked)
+
+    async with scripted_helpdesk(folder) as address:
+
+        async def waiting(page: Page) -> None:
+            await page.goto(address)
+            await page.get_by_label("Question").fill("Please close the second ticket.")
+            await page.get_by_role("button", name="Ask").click()
+            await page.get_by_role("button", name="Allow").wait_for()
+            await page.locator("#ask").scroll_into_view_if_needed()
+
+        await taken(browser, "fastapi_helpdesk_dark", WIDE, "dark", waiting)
+        await taken(browser, "fastapi_helpdesk_narrow", NARROW, "light", waiting)
+
+
+@asynccontextmanager
+async def scripted_helpdesk(folder: Path) -> AsyncIterator[str]:
+    """The helpdesk with the script of its tests in the place of the model: the demo model seldom calls its tools."""
+    sys.path.insert(0, str(ROOT / "sample_projects" / "fastapi_helpdesk"))
+    from bodhi_asgi import BodhiApp
+    from bodhi_fastapi import bodhi_of_host
+    from helpdesk.app import create_app
+    from helpdesk.settings import Settings
+    from sample_projects.fastapi_helpdesk.tests.conftest import Script
+
+    app = create_app(Settings(database=folder / "scripted.db"), BodhiApp(data_dir=folder / "scripted"))
+    app.dependency_overrides[bodhi_of_host] = Script
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
 
 
 async def django_library(browser: Browser, folder: Path) -> None:
