@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from bodhi_asgi import readings
 from bodhi_asgi.aliases import Aliases
+from bodhi_asgi.audit.types import AuditRow
 from bodhi_asgi.caller import Caller, Grants, Scope
 from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels, LoadModelRequest, encode_engine
 from bodhi_asgi.formats.management.files import LocalModelPage, RemovedFiles, encode_files, encode_removed
@@ -283,6 +284,10 @@ class Bodhi:
     async def revoke_api_token(self, token_id: str) -> Token:
         """End a token at once and for good. Needs ``tokens:write``. Raises TokenNotFound."""
         return await self._call(lambda services, caller: services.tokens.revoke(caller, token_id))
+
+    async def list_audit_entries(self, *, page: int = 1, page_size: int = 30) -> Page[AuditRow]:
+        """Who changed what or was refused, newest first, at most 100 a page. Needs ``audit:read``."""
+        return await self._call(lambda services, caller: services.audit.list(caller, page=page, page_size=page_size))
 
     async def _chat(
         self,

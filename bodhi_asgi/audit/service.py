@@ -82,7 +82,9 @@ class AuditService:
             await self.record(tx, caller, action, subject=subject, outcome=Outcome.REFUSED)
 
     async def list(self, caller: Caller, *, page: int = 1, page_size: int = 30) -> Page[AuditRow]:
-        """The newest rows first. Needs ``audit:read``."""
+        """The newest rows first, at most 100 a page. Needs ``audit:read``. Raises Invalid for a page out of range."""
+        if Scope.AUDIT_READ not in caller.scopes:
+            await self.refused(caller, "audit.list")
         caller.require(Scope.AUDIT_READ)
         check_page(page, page_size)
         async with self._database.reading() as tx:

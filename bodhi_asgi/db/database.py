@@ -5,6 +5,7 @@ out: nested and cross-task transactions, iteration that holds a lock; the rest i
 """
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -46,7 +47,8 @@ class Database:
             self._reader = self._writer if is_memory else Driver(SQLITE_URL, size=pool_size, is_reader=True, **options)
             self.migrations = Migrations.for_sqlite(name)
         else:
-            url = "postgresql://" + url.partition("://")[2]
+            # The drivers have another word than PostgreSQL's own clients for how TLS is asked for.
+            url = re.sub(r"([?&])sslmode=", r"\1ssl=", "postgresql://" + url.partition("://")[2])
             settings: dict[str, Any] = {"server_settings": {"search_path": schema_name}} if schema_name else {}
             self._writer = Driver(
                 url, min_size=1, max_size=pool_size, timeout=timeout_s, command_timeout=timeout_s, **settings
@@ -105,6 +107,8 @@ class Database:
     async def _begin(self, driver: Driver, *, may_write: bool) -> AsyncIterator[Transaction]:
         if self._loop is not asyncio.get_running_loop():
             raise DatabaseUnavailable("the database is not open in this event loop")
+        if not driver.is_connected:
+            raise DatabaseUnavailable("the database could not be reached yet")
         if _current.get() is not None:
             raise RuntimeError("transactions are not nested; pass the open one on")
         connection = driver.connection()

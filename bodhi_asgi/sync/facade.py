@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, overload
 
+from bodhi_asgi.audit.types import AuditRow
 from bodhi_asgi.caller import Caller, Grants, Scope
 from bodhi_asgi.facade import HasScope
 from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels
@@ -208,3 +209,7 @@ class SyncBodhi(Calls):
     def revoke_api_token(self, token_id: str) -> Token:
         """End a token at once and for good. Needs ``tokens:write``. Raises TokenNotFound."""
         return self._wait(self._of.revoke_api_token, token_id)
+
+    def list_audit_entries(self, *, page: int = 1, page_size: int = 30) -> Page[AuditRow]:
+        """Who changed what or was refused, newest first, at most 100 a page. Needs ``audit:read``."""
+        return self._wait(self._of.list_audit_entries, page=page, page_size=page_size)

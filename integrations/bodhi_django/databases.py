@@ -54,7 +54,12 @@ def _postgresql(place: dict[str, Any]) -> str:
             f"settings.DATABASES has the socket {host!r} as HOST: give BODHI a DATABASE_URL with host and port",
             param=PARAM,
         )
-    port = f":{place['PORT']}" if place.get("PORT") else ""
     options = place.get("OPTIONS") or {}
+    if "service" in options or "passfile" in options:
+        raise ConfigurationInvalid(
+            "settings.DATABASES leaves to a service or passfile where PostgreSQL is: give BODHI a DATABASE_URL",
+            param=PARAM,
+        )
+    port = f":{place['PORT']}" if place.get("PORT") else ""
     ssl = f"?sslmode={quote(str(options['sslmode']))}" if "sslmode" in options else ""
     return f"postgresql://{who}{host}{port}/{quote(str(place['NAME']), safe='')}{ssl}"

@@ -81,6 +81,14 @@ async def test_what_is_rolled_back_leaves_no_row(database: Database, audit: Audi
     assert await audit.verify_chain() is None
 
 
+async def test_who_may_not_read_it_is_refused_and_that_is_written(audit: AuditService) -> None:
+    for _ in range(2):
+        with pytest.raises(Forbidden):
+            await audit.list(ANN)
+    (row,) = (await audit.list(READER)).data
+    assert (row.caller_id, row.action, row.outcome) == ("host:ann", "audit.list", Outcome.REFUSED)
+
+
 async def test_the_same_refusal_is_written_once_a_minute(audit: AuditService, clock: StillClock) -> None:
     for _ in range(5):
         await audit.refused(ANN, "token.create")

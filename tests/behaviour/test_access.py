@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bodhi_asgi import BodhiApp, Forbidden
+from bodhi_asgi import BodhiApp, Caller, Forbidden
 from tests.behaviour.conftest import token_for
 from tests.behaviour.doors import Door, HttpDoor, open_door
 from tests.behaviour.test_chat import ask
@@ -80,6 +80,19 @@ async def test_a_token_never_manages_tokens(door: Door, token: str) -> None:
     caller = await gate.caller_of(scope)
     with pytest.raises(Forbidden):
         await door.app.server.as_caller(caller).list_api_tokens()
+
+
+async def test_the_audit_trail_is_read_by_who_may(door: Door, token: str) -> None:
+    server = door.app.server
+    with pytest.raises(Forbidden):
+        await server.as_caller(Caller.user("ada")).list_audit_entries()
+    page = await server.as_caller(Caller.user("rita", scopes=["audit:read"])).list_audit_entries(page_size=2)
+    assert [(row.action, str(row.outcome)) for row in page.data] == [
+        ("audit.list", "refused"),
+        ("token.create", "done"),
+    ]
+    assert page.data[0].caller_id == "host:ada"
+    assert token.partition(".")[0] not in str(page.data)
 
 
 def test_the_app_is_inert_until_it_starts(tmp_path: Path) -> None:
