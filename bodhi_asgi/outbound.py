@@ -8,7 +8,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final, TypeAlias
@@ -95,6 +95,13 @@ def client(permits: Permits, *, timeout_s: float, user_agent: str, proxy: Secret
         trust_env=False,
         headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
     )
+
+
+def client_over(
+    transport: httpx2.AsyncBaseTransport, *, base_url: str, headers: Mapping[str, str] | None = None
+) -> httpx2.AsyncClient:
+    """A client whose requests go to ``transport`` and nowhere else. It takes nothing from the environment."""
+    return httpx2.AsyncClient(transport=transport, base_url=base_url, headers=headers, timeout=None, trust_env=False)
 
 
 def _only(relay: str) -> Permits:

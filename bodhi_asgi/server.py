@@ -3,14 +3,15 @@
 Starts and stops are leases on one owner task that opens the services in floor order and closes them in reverse.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from bodhi_asgi.auth.identity import Identity
 from bodhi_asgi.caller import Caller
 from bodhi_asgi.clock import Clock, SystemClock
+from bodhi_asgi.engine.pool import MakeThreadEngine
 from bodhi_asgi.errors import BodhiError, ConfigurationInvalid
 from bodhi_asgi.events.types import ServerDraining, ServerStarted
 from bodhi_asgi.facade import Bodhi
@@ -79,6 +80,7 @@ class BodhiServer(Bodhi):
             )
         self.identity = identity
         self._clock = clock or SystemClock()
+        self._thread_engine: MakeThreadEngine | None = None
         self._make_listener = listener
         self._listener: Listener | None = None
         self._lease: AsyncExitStack | None = None
@@ -170,7 +172,24 @@ class BodhiServer(Bodhi):
         parts |= {f"model:{name}": state.summary for name, state in services.engines.states().items()}
         return Health("ok" if parts["database"] == "ok" else "degraded", parts)
 
+    @contextmanager
+    def rehearsing(
+        self, config: BodhiServerConfig, *, clock: Clock | None, thread_engine: MakeThreadEngine
+    ) -> Iterator[None]:
+        """Until it ends, start with these in place of what the server was built with: for tests of its host.
+
+        Raises ConfigurationInvalid while the server is started.
+        """
+        if self.status in ("starting", "ready", "draining"):
+            raise ConfigurationInvalid("the server is started already; its stand-in has to come before that")
+        own = self.config, self._clock, self._thread_engine
+        self.config, self._clock, self._thread_engine = config, clock or self._clock, thread_engine
+        try:
+            yield
+        finally:
+            self.config, self._clock, self._thread_engine = own
+
     async def _open(self, stack: AsyncExitStack) -> Services:
-        services = await open_services(stack, self.config, self.identity, self._clock)
+        services = await open_services(stack, self.config, self.identity, self._clock, self._thread_engine)
         services.events.publish(ServerStarted())
         return services

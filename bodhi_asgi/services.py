@@ -23,7 +23,7 @@ from bodhi_asgi.downloads.steering import KIND
 from bodhi_asgi.downloads.types import PullRequest
 from bodhi_asgi.downloads.work import Downloader
 from bodhi_asgi.engine.budget import default_budget
-from bodhi_asgi.engine.pool import EnginePool, Watchers
+from bodhi_asgi.engine.pool import EnginePool, MakeThreadEngine, Watchers
 from bodhi_asgi.engine.types import ModelFacts
 from bodhi_asgi.errors import ConfigurationInvalid, Unavailable
 from bodhi_asgi.events.bus import EventBus
@@ -98,7 +98,11 @@ def prepare_data_dir(path: Path) -> None:
 
 
 async def open_services(
-    stack: AsyncExitStack, config: BodhiServerConfig, identity: Identity | None, clock: Clock
+    stack: AsyncExitStack,
+    config: BodhiServerConfig,
+    identity: Identity | None,
+    clock: Clock,
+    thread_engine: MakeThreadEngine | None = None,
 ) -> Services:
     """Open every service; ``stack`` closes them in reverse. Raises ConfigurationInvalid for what no retry can mend."""
     await asyncio.to_thread(prepare_data_dir, config.data_dir)
@@ -140,6 +144,7 @@ async def open_services(
         linger_s=config.engine.linger_s,
         start_timeout_s=config.engine.start_timeout_s,
         watchers=_watchers(events, meters, shelf),
+        thread_engine=thread_engine,
     )
     stack.push_async_callback(engines.aclose)
     await asyncio.to_thread(engines.prepare)

@@ -12,7 +12,7 @@ from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.mail import Mail
 from bodhi_asgi.engine.occupancy import Occupancy
 from bodhi_asgi.engine.room import ThreadRoom
-from bodhi_asgi.engine.runner import make_runner
+from bodhi_asgi.engine.runner import Runner, make_runner
 from bodhi_asgi.engine.single_flight import SingleFlight
 from bodhi_asgi.engine.types import EngineStats, EngineStatus, Job, ModelFacts, ModelSpec, UnloadReason
 from bodhi_asgi.errors import NotStarted
@@ -173,6 +173,10 @@ class ThreadEngine:
 
     # -- loading and unloading
 
+    def _make_runner(self) -> Runner:
+        """What computes the tokens; a stand-in brings its own."""
+        return make_runner(self.spec)
+
     async def _load(self) -> ModelFacts:
         if self._unloading is not None:
             await asyncio.shield(self._unloading)
@@ -181,7 +185,7 @@ class ThreadEngine:
         if self._room is not None:
             await self._room.reserve(self)
         mail = self._mail = Mail(self._loop)
-        engine = self._engine = EngineLoop(make_runner(self.spec), self.spec, mail.deliver, loading=self._loading)
+        engine = self._engine = EngineLoop(self._make_runner(), self.spec, mail.deliver, loading=self._loading)
         mail.engine = engine
         engine.start()
         try:

@@ -139,11 +139,13 @@ class StepResult:
     """What was drawn for each slot whose row wanted a token, and ``more`` of it behind guesses that were right.
 
     ``scored`` are the tokens that follow those of rows that have some, with their log probabilities. Slots that are
-    ``lost`` have no cells any more: the step was not done, and their model cannot go back.
+    ``lost`` have no cells any more: the step was not done, and their model cannot go back. Where a row wanted a token
+    and its slot is ``held``, its last token is not computed and nothing is drawn yet; it had no guess.
     """
 
     outcome: StepOutcome = StepOutcome.DONE
     drawn: dict[int, Drawn] = field(default_factory=dict)
     more: dict[int, tuple[Drawn, ...]] = field(default_factory=dict)
     lost: frozenset[int] = frozenset()
+    held: frozenset[int] = frozenset()
     scored: dict[int, tuple[Drawn, ...]] = field(default_factory=dict)

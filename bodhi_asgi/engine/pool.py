@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from bodhi_asgi.clock import Clock, SystemClock
 from bodhi_asgi.engine.errors import EngineAtWork, EngineStopped
@@ -19,7 +19,13 @@ from bodhi_asgi.engine.room import ThreadRoom
 from bodhi_asgi.engine.types import Engine, EngineStats, EngineStatus, ModelFacts, ModelSpec, UnloadReason
 from bodhi_asgi.errors import ConfigurationInvalid
 
+if TYPE_CHECKING:
+    from bodhi_asgi.engine.engine import ThreadEngine
+
 Isolation: TypeAlias = Literal["process", "thread"]
+
+MakeThreadEngine: TypeAlias = Callable[..., "ThreadEngine"]
+"""Takes what :class:`~bodhi_asgi.engine.engine.ThreadEngine` takes."""
 
 GONE_S: Final = 15.0
 """How long an engine that was told to leave is waited for."""
@@ -41,7 +47,7 @@ class EnginePool:
     """All pools of a user with one ``data_dir`` share engine processes, unless ``runtime_dir`` says where to meet.
 
     A load is given up ``patience_s`` after the last who waited for it has gone. What happens to engines is told to
-    ``watchers``; the server makes events and meters of it.
+    ``watchers``; the server makes events and meters of it. ``thread_engine`` makes the engines of threads.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class EnginePool:
         patience_s: float = 2.0,
         watchers: Watchers | None = None,
         clock: Clock | None = None,
+        thread_engine: MakeThreadEngine | None = None,
     ) -> None:
         # Locks of the kernel are how the processes of one machine agree on an engine.
         if isolation == "process" and (sys.platform == "win32" or find_spec("fcntl") is None):
@@ -71,6 +78,7 @@ class EnginePool:
         self._patience_s = patience_s
         self._watchers = watchers or Watchers()
         self._clock = clock or SystemClock()
+        self._thread_engine = thread_engine
         self._places: dict[ModelSpec, Place] = {}
         self._room = ThreadRoom()
         self._is_closed = False
@@ -161,9 +169,10 @@ class EnginePool:
         if self._isolation == "thread":
             from bodhi_asgi.engine.engine import ThreadEngine
 
+            make = self._thread_engine or ThreadEngine
             return ThreadPlace(
                 spec,
-                ThreadEngine(
+                make(
                     spec,
                     room=self._room,
                     patience_s=self._patience_s,

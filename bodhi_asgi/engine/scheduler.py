@@ -190,6 +190,9 @@ class Scheduler:
                 continue
             if row.follows:
                 sequence.take_scores(result.scored[row.slot])
+            if row.slot in result.held:
+                sequence.computed += len(row.tokens) - 1
+                continue
             sequence.computed += len(row.tokens) - row.drafts
             if row.drafts:
                 more = result.more.get(row.slot, ())

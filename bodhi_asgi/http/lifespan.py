@@ -70,6 +70,9 @@ class LifespanOf:
         self._to_app.put_nowait({"type": "lifespan.startup"})
         answer = await self._answer()
         if answer is not None and answer["type"] == "lifespan.startup.failed":
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.exception()  # said already; read, so that nobody warns of it later
             raise NotStarted(f"the wrapped application could not start: {_last_line(answer)}")
         return self._state
 
