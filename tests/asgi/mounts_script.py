@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.asgi.guest_script import held
+from tests.asgi.guest_script import held, kept_since
 from tests.asgi.guests import hosting, import_us
 
 HELLO = {"model": "parrot", "messages": [{"role": "user", "content": "hello there"}]}
@@ -51,9 +51,8 @@ def left(count: int, once: Callable[[], None]) -> dict[str, Any]:
     before, blocks = held(), _blocks()
     for _ in range(count):
         once()
-    after = held()
     return {
-        "kept": {key: [before[key], after[key]] for key in before if before[key] != after[key]},
+        "kept": kept_since(before),
         "alive": len(made),
         "blocks": (_blocks() - blocks) / count,
     }

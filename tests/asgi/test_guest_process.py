@@ -12,12 +12,14 @@ import pytest
 from tests.asgi.guests import KINDS
 from tests.servers import ROOT
 
+pytestmark = pytest.mark.timeout(400)  # processes that import everything, on machines that are slow
+
 MOUNTS = {"litestar": 100}
 """How often each host is made and we are mounted in it; Litestar takes fifty times as long as others to make one."""
 BLOCKS_OF_A_MOUNT = 1.0
-BLOCKS_OF_A_LIFE = 60.0
-"""Pieces of memory that each may leave: what caches and interned names have not seen yet. A server that was forgotten
-is some ten thousand."""
+BLOCKS_OF_A_LIFE = 300.0
+"""Pieces of memory that each may leave: what caches and names have not seen yet. Those of an application that is
+forgotten are over a hundred, and those of its services over five hundred."""
 
 
 async def said_by(script: str, *arguments: str) -> Any:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.__main__ import PARTS, scripts
 from benchmarks.load import FIRST, GAP, GAP_P99, SPEED, load
 from benchmarks.peers import EnginePeer, Task, spec
@@ -102,6 +104,7 @@ def test_a_cache_of_models_is_looked_through_and_listed() -> None:
     assert "first look" in done.stdout.splitlines()[-1]
 
 
+@pytest.mark.timeout(400)
 def test_a_hosts_own_routes_are_measured_without_us_idle_and_generating() -> None:
     command = [sys.executable, "-m", "benchmarks.host_routes", "--rounds", "1", "--others", "1", "--seconds", "0.2"]
     done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.hosts.matrix import ATTACHES, KINDS, whole_life
 
+pytestmark = pytest.mark.timeout(400)  # several processes each, on machines that are slow
+
 
 @pytest.mark.parametrize("attach", ATTACHES)
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.hosts.matrix import whole_life
+
+pytestmark = pytest.mark.timeout(400)  # several processes each, on machines that are slow
 
 
 async def test_a_whole_life_on_gunicorn_without_asyncio(tmp_path: Path) -> None:

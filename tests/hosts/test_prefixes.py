@@ -25,6 +25,8 @@ from tests.behaviour.doors import django_application
 from tests.hosts.matrix import APP, AS_ANN, CHAT, HELLO
 from tests.servers import spawned
 
+pytestmark = pytest.mark.timeout(400)  # several processes each, on machines that are slow
+
 LINK = re.compile(r"""(?:href|src)="([^"]+)\"""")
 STANDALONE = "alone"
 
@@ -150,15 +152,25 @@ async def nginx(upstream: str, folder: Path) -> AsyncIterator[httpx2.AsyncClient
     try:
         transport = httpx2.AsyncHTTPTransport(uds=str(listening))
         async with httpx2.AsyncClient(base_url="http://localhost", transport=transport, timeout=60) as client:
-            async with asyncio.timeout(30):
-                while not listening.exists():  # nginx says nothing when it listens
-                    assert process.returncode is None
-                    await asyncio.sleep(0.05)
+            await _until_it_listens(process, client)
             yield client
     finally:
         process.terminate()
         async with asyncio.timeout(10):
             await process.wait()
+
+
+async def _until_it_listens(process: asyncio.subprocess.Process, client: httpx2.AsyncClient) -> None:
+    """nginx says nothing when it does."""
+    async with asyncio.timeout(30):
+        while True:
+            assert process.returncode is None
+            try:
+                await client.get("/")
+            except httpx2.ConnectError:
+                await asyncio.sleep(0.05)
+            else:
+                return
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx here")

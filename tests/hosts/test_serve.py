@@ -13,6 +13,8 @@ import pytest
 from tests.hosts.matrix import Door, Figures, Server, a_client_that_goes_is_heard, in_time, it_ends_with_a_last_word
 from tests.servers import ROOT, spawned
 
+pytestmark = pytest.mark.timeout(400)  # several processes each, on machines that are slow
+
 SERVE = Server(("serve", "--port", "0", "--no-demo"), r"Serving on (http://\S+)")
 SETTINGS = {
     "BODHI_MODELS": '{"parrot": "x"}',
