@@ -14,7 +14,13 @@ from bodhi_asgi import readings
 from bodhi_asgi.aliases import Aliases
 from bodhi_asgi.audit.types import AuditRow
 from bodhi_asgi.caller import Caller, Grants, Scope
-from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels, LoadModelRequest, encode_engine
+from bodhi_asgi.formats.management.engines import (
+    LoadedModel,
+    LoadedModels,
+    LoadModelRequest,
+    encode_engine,
+    encode_engines,
+)
 from bodhi_asgi.formats.management.files import LocalModelPage, RemovedFiles, encode_files, encode_removed
 from bodhi_asgi.formats.openai_chat.decode import decode
 from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
@@ -205,8 +211,7 @@ class Bodhi:
         """The models in memory, of all processes that share the data directory. Needs ``engines:read``."""
 
         async def verb(services: Services, caller: Caller) -> LoadedModels:
-            found = await services.engine_management.list(caller)
-            return LoadedModels(data=[encode_engine(status) for status in found])
+            return encode_engines(await services.engine_management.list(caller))
 
         return await self._call(verb)
 

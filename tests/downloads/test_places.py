@@ -41,6 +41,8 @@ async def test_each_machine_fetches_what_was_asked_of_it(shared: Settings, tmp_p
         assert (await other.downloads.get(waiting.id)).state == "queued"
         mine = await other.pull_model(DEMO)
         assert mine.id != waiting.id
+        places = {one.id: one.place for one in (await other.downloads.list()).data}
+        assert places[mine.id] not in (None, places[waiting.id])
         assert (await mine).state == "completed"
         assert (files(a), files(b)) == ([], ["demo-Q8_0.gguf", "fat-Q8_0.gguf", "mmproj-fat-f16.gguf"])
     async with machine(shared, a) as back:

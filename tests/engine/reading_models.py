@@ -184,13 +184,20 @@ def overlap_model() -> Encoder:
     return _single(Encoder(embedding, np.zeros((CONTEXT, WIDTH)), (first, second), 1, (weight, -GAIN * MIDDLE)))
 
 
-def write(model: Encoder, target: Path, *, template: str | None = None, labels: tuple[str, ...] = ()) -> Path:
+def write(
+    model: Encoder,
+    target: Path,
+    *,
+    template: str | None = None,
+    labels: tuple[str, ...] = (),
+    tensors_in_each: int = 0,
+) -> Path:
     """The model as a GGUF file, pooled by rank where it has a classifier, else by mean.
 
     With ``labels`` the classifier has an output for each, all but the first of them zero; ``template`` is how a pair is
-    written.
+    written. With so many ``tensors_in_each`` it is split into parts, of which the first is named.
     """
-    writer = gguf.GGUFWriter(str(target), "bert")
+    writer = gguf.GGUFWriter(str(target), "bert", split_max_tensors=tensors_in_each)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(len(model.layers))
@@ -236,7 +243,7 @@ def write(model: Encoder, target: Path, *, template: str | None = None, labels: 
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return target
+    return min(target.parent.glob(f"{target.stem}-00001-of-*.gguf")) if tensors_in_each else target
 
 
 def _write_vocabulary(writer: gguf.GGUFWriter) -> None:

@@ -17,8 +17,11 @@ from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.engine import ThreadEngine
 from bodhi_asgi.engine.errors import CapabilityMissing, ContextLengthExceeded
 from bodhi_asgi.engine.types import ModelSpec, PooledWork, Tuning
+from bodhi_asgi.gguf.facts import facts_of
+from bodhi_asgi.gguf.parts import parts, read_model
 from bodhi_asgi.messages.conversation import TokenPrompt
 from bodhi_asgi.messages.reading import EmbedRequest
+from bodhi_asgi.models.capabilities import capabilities_of
 from tests.engine.gguf_files import rewrite, write_full_precision
 from tests.engine.minilm import convert
 from tests.engine.reading_models import PARAPHRASES, SENTENCES, meaning_model, overlap_model, write
@@ -86,6 +89,18 @@ async def test_scores_are_those_of_numpy(start: Any, folder: Path) -> None:
 
     assert scores == pytest.approx([model.score(SENTENCES[0], text) for text in TEXTS], abs=0.01)
     assert max(range(len(TEXTS)), key=lambda index: scores[index]) == 0
+
+
+async def test_what_reads_and_what_ranks_do_so_in_parts_as_in_one_piece(start: Any, folder: Path) -> None:
+    for model, asked, can in (
+        (meaning_model(), embed(*TEXTS), ("embedding",)),
+        (overlap_model(), rank(SENTENCES[0], *TEXTS), ("rerank",)),
+    ):
+        whole = write(model, folder / f"{can[0]}-whole.gguf")
+        split = write(model, folder / f"{can[0]}-split.gguf", tensors_in_each=6)
+        assert len(parts(split)) > 2
+        assert capabilities_of(facts_of(*read_model(split))).names == can
+        assert await rows_of(await start(split), asked) == await rows_of(await start(whole), asked)
 
 
 async def test_the_first_of_two_outputs_is_a_share_that_says_the_same_as_one_output(start: Any, folder: Path) -> None:

@@ -44,7 +44,11 @@ class DownloadFileShape(BaseModel):
 
 
 class DownloadShape(BaseModel):
-    """A download. ``state`` is what ``status`` is made of; ``seconds_left`` is null unless bytes arrive."""
+    """A download. ``state`` is what ``status`` is made of; ``seconds_left`` is null unless bytes arrive.
+
+    ``place`` is whose cache it is for, where machines that share a database have each their own: the same text for all
+    downloads of a cache; null for one that is for any.
+    """
 
     id: str
     repo: str
@@ -67,6 +71,7 @@ class DownloadShape(BaseModel):
     seconds_left: float | None
     retry_at: datetime | None
     completed_at: datetime | None
+    place: str | None
 
 
 class DownloadPage(BaseModel):
@@ -113,6 +118,7 @@ def encode_download(download: Download) -> DownloadShape:
         seconds_left=None if download.seconds_left is None else round(download.seconds_left, 1),
         retry_at=download.retry_at,
         completed_at=download.completed_at,
+        place=download.place,
     )
 
 

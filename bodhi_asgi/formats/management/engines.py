@@ -1,5 +1,6 @@
 """The shapes of ``/bodhi/v1/engines``."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel
@@ -36,6 +37,10 @@ class LoadedModels(BaseModel):
     """Every model in memory that the caller may know of."""
 
     data: list[LoadedModel]
+
+
+def encode_engines(found: Iterable[EngineStatus]) -> LoadedModels:
+    return LoadedModels(data=[encode_engine(status) for status in found])
 
 
 def encode_engine(status: EngineStatus) -> LoadedModel:

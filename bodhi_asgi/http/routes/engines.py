@@ -4,7 +4,13 @@ from starlette.responses import Response
 
 from bodhi_asgi.caller import Scope
 from bodhi_asgi.errors import Kind
-from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels, LoadModelRequest, encode_engine
+from bodhi_asgi.formats.management.engines import (
+    LoadedModel,
+    LoadedModels,
+    LoadModelRequest,
+    encode_engine,
+    encode_engines,
+)
 from bodhi_asgi.http.errors import json_response
 from bodhi_asgi.http.query import SWITCH, switch
 from bodhi_asgi.http.route import Call, Route
@@ -15,8 +21,8 @@ FORCE_QUERY = {"force": SWITCH}
 
 async def list_engines(call: Call) -> Response:
     """Every model in memory, of all processes that share the data directory."""
-    found = [encode_engine(status) for status in await call.services.engine_management.list(call.caller)]
-    return json_response(LoadedModels(data=found).model_dump())
+    found = await call.services.engine_management.list(call.caller)
+    return json_response(encode_engines(found).model_dump())
 
 
 async def load(call: Call) -> Response:
