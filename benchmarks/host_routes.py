@@ -93,7 +93,7 @@ async def streaming(peer: HttpPeer, streams: int) -> AsyncIterator[None]:
 async def measured(kind: Kind, seconds: float) -> Figures:
     """Start the host, warm it up, and ask its own route on all connections for ``seconds``."""
     with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:
-        headers, port = new_token(Path(folder)), free_port()
+        headers, port = new_token(Path(folder)) if kind.streams else {}, free_port()
         command = [sys.executable, "-m", "uvicorn", "--factory", f"benchmarks.hosts:{kind.app}", "--port", str(port)]
         command += ["--log-level", "warning", "--no-access-log"]
         environment = {"DATA_DIR": folder, "DEMO": "false", "MODELS": f'{{"bench": "{DEMO_MODEL_PATH}"}}'}
