@@ -62,7 +62,7 @@ def served(variables: dict[str, str]) -> Iterator[Callable[..., Library]]:
 
 def stop(server: subprocess.Popen[str]) -> None:
     server.terminate()
-    _, said = server.communicate(timeout=30)
+    _, said = server.communicate(timeout=60)
     assert "Traceback" not in said, said
 
 
