@@ -5,8 +5,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from bodhi_asgi.engine.manners import Prepared
 from bodhi_asgi.engine.types import Job
-from bodhi_asgi.engine.workshop import Prepared
 
 
 @dataclass(frozen=True, slots=True)

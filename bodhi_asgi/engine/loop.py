@@ -17,19 +17,20 @@ from bodhi_asgi.engine.cells import make_cells
 from bodhi_asgi.engine.drafts import Drafter, Sizes
 from bodhi_asgi.engine.errors import EngineLost, EngineStopped, ModelLoadFailed, WorkCancelled
 from bodhi_asgi.engine.inbox import Cancel, Inbox, Note, Pause
+from bodhi_asgi.engine.manners import Prepared
 from bodhi_asgi.engine.pace import COMPANY_S, Pace
 from bodhi_asgi.engine.plan import StepOutcome, StepPlan
+from bodhi_asgi.engine.planner import NO_DRAFTS
 from bodhi_asgi.engine.pooled import PooledWorks
 from bodhi_asgi.engine.preparation import Preparation
 from bodhi_asgi.engine.runner import Runner
-from bodhi_asgi.engine.scheduler import NO_DRAFTS, Scheduler
+from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.self_test import self_test
 from bodhi_asgi.engine.share import Share
 from bodhi_asgi.engine.stack import Stack
 from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, Work
-from bodhi_asgi.engine.workshop import Prepared
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages.conversation import ChatPrompt
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from bodhi_asgi.engine import texts
 from bodhi_asgi.engine.errors import CapabilityMissing, ContextLengthExceeded, PromptInvalid, WorkCancelled
+from bodhi_asgi.engine.manners import CONSTRAINTS, IMAGES, STACKS, TEXTS, Prepared, Written
 from bodhi_asgi.engine.runner import Runner
 from bodhi_asgi.engine.sizes import check_size, is_long, param_of
 from bodhi_asgi.engine.stack import Stack, check_fits
 from bodhi_asgi.engine.types import Chunk, Job, ModelFacts, ModelSpec, PooledWork, TextWork, Work
-from bodhi_asgi.engine.workshop import CONSTRAINTS, IMAGES, STACKS, TEXTS, J, Prepared, Workshop, Written
+from bodhi_asgi.engine.workshop import J, Workshop
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages.conversation import ChatPrompt
 from bodhi_asgi.messages.reading import DetokenizeRequest

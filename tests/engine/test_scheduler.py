@@ -1,7 +1,7 @@
 """The scheduler under everything that can happen to it, in any order: nothing is lost, and nothing ends twice."""
 
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -20,10 +20,12 @@ from bodhi_asgi.engine.errors import (
 )
 from bodhi_asgi.engine.life import life_of, rest_of
 from bodhi_asgi.engine.pace import MIN_TOKENS, Pace, shares
+from bodhi_asgi.engine.places import RETRY_AFTER_S
 from bodhi_asgi.engine.plan import Clear, Copy, Edit, Fetch, Row, StepOutcome, StepPlan, StepResult
+from bodhi_asgi.engine.planner import Planner
 from bodhi_asgi.engine.prefix import NoPrefix, RadixPrefix
 from bodhi_asgi.engine.runners.echo import EchoRunner
-from bodhi_asgi.engine.scheduler import RETRY_AFTER_S, Scheduler
+from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.slots import SlotTable
 from bodhi_asgi.engine.stowage import Stowage
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec
@@ -215,7 +217,7 @@ class AnyOrder(RuleBasedStateMachine):
     def add(self, owner: str, share: float, stem: int, max_tokens: int | None, waits_s: int | None) -> None:
         before = self.machine.scheduler.stats()
         # Who was sent to wait because he stands still takes nobody's place in line.
-        in_line = before.waiting - len(self.machine.scheduler._parked)
+        in_line = before.waiting - len(self.machine.scheduler._places.parked)
         free = self.slots - before.slots_used
         words = 1 + int(share * (self.machine.n_ctx - MARKS - 2))
         at_s = None if waits_s is None else self.now_s + waits_s
@@ -732,11 +734,19 @@ def test_what_is_costly_to_copy_rests_longer_in_its_cells(cell_bytes: int, gpu_l
     assert rest_of(ModelSpec("m", "nowhere", n_gpu_layers=gpu_layers), facts) == rest
 
 
-class Thorough(Scheduler):
+class ThoroughPlanner(Planner):
     """Plans every step as if it were a difficult one."""
 
     def _only_decoding(self) -> list[Row]:
         return []
+
+
+class Thorough(Scheduler):
+    """Has its steps planned so."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._planner.__class__ = ThoroughPlanner
 
 
 DEEDS = st.one_of(

@@ -19,10 +19,7 @@ from bodhi_asgi.engine.errors import (
     WorkCancelled,
 )
 from bodhi_asgi.engine.loop import EngineLoop
-from bodhi_asgi.engine.runners.echo import EchoRunner
-from bodhi_asgi.engine.sizes import LONG_BYTES, is_long
-from bodhi_asgi.engine.types import Chunk, TextWork, Work
-from bodhi_asgi.engine.workshop import (
+from bodhi_asgi.engine.manners import (
     COMPILE_S,
     CONSTRAINTS,
     STUCK_S,
@@ -31,9 +28,12 @@ from bodhi_asgi.engine.workshop import (
     TEXTS,
     WAIT_S,
     Prepared,
-    Workshop,
     Written,
 )
+from bodhi_asgi.engine.runners.echo import EchoRunner
+from bodhi_asgi.engine.sizes import LONG_BYTES, is_long
+from bodhi_asgi.engine.types import Chunk, TextWork, Work
+from bodhi_asgi.engine.workshop import Workshop
 from bodhi_asgi.errors import Broken, Unavailable
 from bodhi_asgi.messages.answers import Usage
 from bodhi_asgi.messages.conversation import Prompt, TextPrompt

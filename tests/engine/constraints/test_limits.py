@@ -13,7 +13,7 @@ from llguidance import LLTokenizer
 from bodhi_asgi.engine.constraints.matcher import MAX_CACHED, GrammarCompiler, Matcher
 from bodhi_asgi.engine.constraints.translate import grammar_of
 from bodhi_asgi.engine.errors import ConstraintFailed, ConstraintInvalid
-from bodhi_asgi.engine.workshop import COMPILE_S
+from bodhi_asgi.engine.manners import COMPILE_S
 from bodhi_asgi.messages.generation import Constraint, ConstraintKind
 from tests.engine.constraints.hostile import HARD, REFUSED, UNSUPPORTED_KEYWORDS, lark, regex, schema
 
