@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from bodhi_asgi.engine.families.kinds import is_text, types_of
 from bodhi_asgi.engine.families.types import (
     MAX_GAP_CHARS,
     CallForm,
@@ -18,7 +19,7 @@ from bodhi_asgi.engine.families.types import (
     ParamCalls,
     PythonCalls,
 )
-from bodhi_asgi.inference.literals import json_of_python, json_of_word, types_of
+from bodhi_asgi.inference.literals import json_of_python, json_of_word
 from bodhi_asgi.inference.source import SPACE, Reading, Say, Source
 
 MAX_NAME_CHARS: Final = 64
@@ -209,8 +210,7 @@ class CallReader:
         close = (form.value_close.strip().replace("{key}", key),)
         if form.has_newlines:
             yield from source.take("\n")
-        kinds = types_of(schema)
-        if kinds == {"string"} or gap.endswith(('="true', '="string')):
+        if is_text(schema) or gap.endswith(('="true', '="string')):
             text = _Escaped(self._listener.argue, drops_newline=form.has_newlines)
             self._listener.argue('"')
             found = yield from source.until(close, text.say, keeps=True)
@@ -220,8 +220,8 @@ class CallReader:
         else:
             pieces: list[str] = []
             found = yield from source.until(close, pieces.append, keeps=True)
-            value = "".join(pieces)
-            self._listener.argue(json_of_word(value.removesuffix("\n") if form.has_newlines else value, kinds))
+            value = "".join(pieces).removesuffix("\n" if form.has_newlines else "")
+            self._listener.argue(json_of_word(value, types_of(schema)))
         return found is not None
 
     # -- name(key=value, …)

@@ -10,17 +10,8 @@ from collections.abc import Mapping, Set
 from contextlib import suppress
 from typing import Any, Final
 
+from bodhi_asgi.engine.families.kinds import KINDS
 from bodhi_asgi.inference.python_values import value_of
-
-KINDS: Final[Mapping[type, frozenset[str]]] = {
-    dict: frozenset({"object"}),
-    list: frozenset({"array"}),
-    str: frozenset({"string"}),
-    bool: frozenset({"boolean"}),
-    int: frozenset({"integer", "number"}),
-    float: frozenset({"number"}),
-    type(None): frozenset({"null"}),
-}
 
 _TOKEN: Final = re.compile(r"""(['"])((?:(?!\1)[^\\\n]|\\.)*)\1|\b(?:True|False|None)\b|,(?=\s*[\]}])""", re.DOTALL)
 _WORDS: Final[Mapping[str, str]] = {"True": "true", "False": "false", "None": "null", ",": ""}
@@ -33,24 +24,6 @@ _ESCAPES: Final[Mapping[str, str]] = {
     "v": "\\u000b",
     "\n": "",
 }
-
-
-def types_of(schema: Any) -> frozenset[str]:
-    """The JSON types that a parameter's schema allows; empty when it does not say."""
-    if not isinstance(schema, Mapping):
-        return frozenset()
-    declared = schema.get("type")
-    if isinstance(declared, str):
-        return frozenset({declared})
-    if isinstance(declared, list):
-        return frozenset(kind for kind in declared if isinstance(kind, str))
-    values = schema.get("enum") if "enum" in schema else [schema["const"]] if "const" in schema else []
-    if isinstance(values, list) and values:
-        return frozenset().union(*(KINDS[type(value)] for value in values if type(value) in KINDS))
-    options = schema.get("anyOf") or schema.get("oneOf")
-    if isinstance(options, list):
-        return frozenset().union(*map(types_of, options))
-    return frozenset()
 
 
 def json_of_word(text: str, kinds: Set[str]) -> str:

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodhi_asgi.engine.families import syntaxes
+from bodhi_asgi.engine.families.kinds import types_of
 from bodhi_asgi.engine.families.table import GENERIC, ROWS
 from bodhi_asgi.engine.families.types import Family
 from bodhi_asgi.engine.families.writing import WrittenCall, write_calls
-from bodhi_asgi.inference.literals import json_of_python, json_of_word, types_of
+from bodhi_asgi.inference.literals import json_of_python, json_of_word
 from bodhi_asgi.messages.answers import FinishReason
 from tests.engine.families.conversations import assert_same_wherever_split, hear
 

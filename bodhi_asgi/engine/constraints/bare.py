@@ -56,6 +56,11 @@ def terminal_of(schema: Schema, param: str) -> str | None:
         if form not in FORMATS:
             raise ConstraintInvalid(f"'{param}' has the format {str(form)[:40]!r}, which is not known", param=param)
         parts.append(f"/{FORMATS[form]}/")
+    for name in ("anyOf", "oneOf"):
+        if isinstance(options := schema.get(name), list):
+            terminals = [terminal_of(option, param) for option in options if isinstance(option, dict)]
+            if all(terminal is not None for terminal in terminals):
+                parts.append(f"({' | '.join(f'({terminal})' for terminal in terminals)})")
     if "minLength" in schema or "maxLength" in schema:
         parts.append(rf"/(.|\n){{{_count(schema.get('minLength', 0))},{_count(schema.get('maxLength', ''))}}}/")
     return " & ".join(parts) or None

@@ -15,6 +15,7 @@ from bodhi_asgi.engine.constraints.grammar import lark_text
 from bodhi_asgi.engine.constraints.schema import ENFORCED, Schema, guided, load_schema
 from bodhi_asgi.engine.constraints.translate import ANSWER, Grammar, body_of
 from bodhi_asgi.engine.errors import ConstraintInvalid
+from bodhi_asgi.engine.families.kinds import is_text
 from bodhi_asgi.engine.families.types import (
     Family,
     GemmaCalls,
@@ -106,7 +107,8 @@ class _Writer:
         inner = getattr(self._syntax.form, "open", "") or self._syntax.open
         dropped = [mark for mark in self._family.dropped if not inner or not mark.startswith(inner)]
         marks = [self._marker(mark.strip()) for mark in dropped]
-        marked = f"({' | '.join(marks)} | blank)*" if marks else BLANK
+        # Space has an end: a model that likes it would never come to what is asked of it.
+        marked = f"{BLANK} (({' | '.join(marks)}) {BLANK})*" if marks else BLANK
         if thinking is None:
             return marked
         close = self._until(thinking.close.strip())
@@ -210,11 +212,12 @@ class _Writer:
         number = "/[0-9]{1,3}/"
         parts = [lark_text(name), self._filled(form.name_close, index=number)]
         for place, (key, inner, needed) in enumerate(_properties(schema)):
-            kind = inner.get("type")
-            facts = {"key": key, "type": KINDS.get(str(kind), "object"), "is_string": json.dumps(kind == "string")}
+            is_bare = is_text(inner)
+            kind = "string" if is_bare else inner.get("type")
+            facts = {"key": key, "type": KINDS.get(str(kind), "object"), "is_string": json.dumps(is_bare)}
             opened = self._marker(_fill(form.key_open + key + form.key_close + form.value_open, facts))
             close = _fill(form.value_close, facts)
-            if kind == "string":
+            if is_bare:
                 value = self._bare(inner, close, param)
             else:
                 value = f"{self._property(index, place, schema, inner)} {self._marker(close)}"
@@ -245,7 +248,7 @@ class _Writer:
         if kind == "array" and isinstance(schema.get("items"), dict):
             item = self._rule("item", self._gemma(form, f"{name}_i", root, schema["items"], param))
             return f'"[" ({item} ("," {item})*)? "]"'
-        if kind == "string":
+        if is_text(schema):
             return f"{self._marker(form.quote)} {self._bare(schema, form.quote, param)}"
         return self._schema(name, _rooted(root, schema))
 

@@ -13,7 +13,7 @@ from bodhi_asgi.engine.constraints.tools import answer_grammar
 from bodhi_asgi.engine.errors import ConstraintInvalid
 from bodhi_asgi.engine.families.syntaxes import THINK
 from bodhi_asgi.engine.families.table import GENERIC, ROWS
-from bodhi_asgi.engine.families.types import Family
+from bodhi_asgi.engine.families.types import Family, GemmaCalls, ParamCalls
 from bodhi_asgi.engine.families.writing import WrittenCall, write_calls
 from bodhi_asgi.messages.conversation import ToolSpec, ToolUse
 from bodhi_asgi.messages.generation import Constraint, ConstraintKind
@@ -42,6 +42,7 @@ ADD = ToolSpec(
     ),
 )
 TOOLS = (WEATHER, ADD)
+APART = (ParamCalls, GemmaCalls)
 
 
 def plain(text: str) -> list[str | int]:
@@ -209,6 +210,40 @@ def test_what_holds_for_all_arguments_together_is_refused_where_they_stand_apart
     with pytest.raises(ConstraintInvalid) as refused:
         answer_grammar(family, spell=plain, tools=(tool(schema),))
     assert refused.value.param == "tools.0.function.parameters"
+
+
+TEXTS: list[dict[str, Any]] = [
+    {"enum": ["calm", "wild"]},
+    {"type": ["string"], "enum": ["calm", "wild"]},
+    {"anyOf": [{"const": "calm"}, {"type": "string", "pattern": "^wi+ld$"}]},
+    {"oneOf": [{"enum": ["calm"]}, {"enum": ["wild"]}], "maxLength": 4},
+    {"const": "calm"},
+]
+
+
+@pytest.mark.parametrize("schema", TEXTS, ids=json.dumps)
+@pytest.mark.parametrize("name", ["0-gpt-oss", *(n for n, f in FAMILIES.items() if isinstance(f.tools.form, APART))])
+def test_what_can_be_nothing_but_text_is_written_as_it_is_read_whether_or_not_its_schema_names_a_type(
+    name: str, schema: dict[str, Any]
+) -> None:
+    family = FAMILIES[name]
+    parameters = {"type": "object", "properties": {"mood": schema}, "required": ["mood"]}
+    tools = (ToolSpec("paint", parameters=json.dumps(parameters)),)
+
+    def is_allowed(text: str) -> bool:
+        grammar = answer_grammar(family, spell=plain, tools=tools, use=ToolUse(required=True))
+        matcher = GrammarCompiler(BYTES, BYTES.vocab_size).matcher(grammar)
+        return all(matcher.allows(byte) and matcher.advance(byte) is None for byte in text.encode())
+
+    assert is_allowed(written(family, ("paint", {"mood": "calm"})))
+    assert not is_allowed(written(family, ("paint", {"mood": "tame"})))
+    assert not is_allowed(written(family, ("paint", {"mood": '"calm"'})))
+
+
+def test_space_before_a_call_has_an_end() -> None:
+    family = FAMILIES["0-gpt-oss"]
+    assert allows(family, " " * 16 + written(family, ("add", {"a": 1, "b": 2})), required=True)
+    assert not allows(family, " " * 17 + written(family, ("add", {"a": 1, "b": 2})), required=True)
 
 
 @pytest.mark.parametrize("family", [GENERIC, next(row.family for row in ROWS if row.family.name == "qwen3-coder")])
