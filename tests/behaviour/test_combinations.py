@@ -1,5 +1,6 @@
 """What a request can ask for at once, at every door, in both isolations: each part holds, and guesses change none."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from demo_model.tools import ADD, WEATHER
 from tests.behaviour.conftest import token_for
 from tests.behaviour.doors import Door
 from tests.engine.gguf_files import rewrite
+from tests.engine.projector_files import picture, png, write_projector
 
 FORM = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"], "additionalProperties": False}
 
@@ -26,8 +28,13 @@ def thinker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return rewrite(DEMO_MODEL_PATH, target, keys={"tokenizer.chat_template": opened})
 
 
+@pytest.fixture(scope="session")
+def projector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_projector(tmp_path_factory.mktemp("models") / "projector.gguf")
+
+
 @pytest.fixture(params=["thread", "process"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path, thinker: Path) -> dict[str, Any]:
+def settings(request: pytest.FixtureRequest, tmp_path: Path, thinker: Path, projector: Path) -> dict[str, Any]:
     demo = str(DEMO_MODEL_PATH)
     return {
         "data_dir": tmp_path / "data",
@@ -35,6 +42,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path, thinker: Path) -> d
         "models": {
             "plain": str(thinker),
             "looks": {"path": str(thinker), "speculation": "lookup"},
+            "sees": {"path": str(thinker), "mmproj": projector},
             "calls": {"path": demo, "speculation": "lookup"},
         },
         "engine": {"isolation": request.param, "threads": 1, "n_ctx": 768, "slots": 4},
@@ -100,6 +108,26 @@ def is_a_call(tokens: list[dict[str, Any]]) -> bool:
     assert all(token["logprob"] <= 0 and len(token["top_logprobs"]) == 1 for token in tokens)
     text = bytes(byte for token in tokens for byte in token["bytes"]).decode()
     return "get_weather" in text and '"Paris"' in text
+
+
+async def test_thoughts_about_a_picture_have_their_budget_and_the_form_comes_behind_them(door: Door) -> None:
+    token = await token_for(door, "sees")
+    data = base64.b64encode(png(picture("red", "ball"))).decode()
+    parts: list[dict[str, Any]] = [
+        {"type": "text", "text": "Repeat after me: "},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
+    ]
+    body = ask("sees", "", thinking_budget_tokens=4, guided_choice=["red ball", "blue box"], n=2)
+    body["messages"][0]["content"] = parts
+    answer = await door.chat(body, token)
+    assert answer.status == 200, answer.body
+    for choice in answer.body["choices"]:
+        assert choice["message"]["content"] in ("red ball", "blue box")
+        assert choice["message"]["reasoning_content"]
+    chunks = await door.stream(body, token)
+    deltas = [choice for chunk in chunks for choice in chunk["choices"] if choice["index"] == 0]
+    said = "".join(one["delta"].get("content") or "" for one in deltas)
+    assert said == answer.body["choices"][0]["message"]["content"]
 
 
 async def test_tools_and_a_form_for_the_answer_that_calls_none(door: Door) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.doors import Door
+from tests.behaviour.doors import Door, HttpDoor
 from tests.behaviour.test_chat import ask
 
 SLOW = "poison: sleep 0.05 " + "word " * 2500
@@ -64,6 +64,19 @@ async def test_a_full_queue_is_told_with_the_place_in_line_and_who_waited_is_ans
     refused = await door.chat(ask("third"), token)
     assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
     assert "number 3 in line" in refused.error["message"]
+    if isinstance(door, HttpDoor):
+        # Every route says when to come back; one that would have streamed says so by its status, and nothing streams.
+        text = {"model": "parrot", "prompt": "third"}
+        for path, body in (
+            ("v1/chat/completions", ask("third")),
+            ("v1/chat/completions", {**ask("third"), "stream": True}),
+            ("v1/completions", text),
+            ("v1/completions", {**text, "stream": True}),
+        ):
+            answer = await door.client.post(path, json=body, headers={"Authorization": f"Bearer {token}"})
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "1"), path
+            assert answer.headers["content-type"].startswith("application/json")
+            assert "number 3 in line" in answer.json()["error"]["message"]
     speaking.cancel()
     await asyncio.wait([speaking])
     assert [(await answer).text for answer in waiting] == ["first", "second"]

@@ -1,6 +1,7 @@
 """Pictures in messages at every door: a model with a projector names them, and what is wrong has its place named."""
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path, projector: Path) ->
         "models": {"sees": {"path": str(DEMO_MODEL_PATH), "mmproj": projector}, "reads": str(DEMO_MODEL_PATH)},
         "demo": False,
         "limits": {"image_bytes": 4000, "image_pixels": 40_000},
-        "engine": {"isolation": request.param, "n_ctx": 256, "slots": 2, "threads": 1},
+        "engine": {"isolation": request.param, "n_ctx": 512, "slots": 2, "threads": 1},
     }
 
 
@@ -63,6 +64,41 @@ async def test_several_answers_to_a_picture_read_it_once(door: Door) -> None:
     for index in range(2):
         said = (choice["delta"].get("content") or "" for choice in choices if choice["index"] == index)
         assert "".join(said) == "red ball"
+
+
+async def test_the_next_turn_of_a_conversation_does_not_compute_its_picture_again(door: Door) -> None:
+    token = await token_for(door, "sees")
+    first = await door.chat(ask(url(BALL)), token)
+    body = ask(url(BALL))
+    body["messages"] += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "Hello!"}]
+    second = await door.chat(body, token)
+    assert second.status == 200, second.body
+    usage = second.body["usage"]
+    # The last token of an answer is drawn and was never computed.
+    told = first.body["usage"]["prompt_tokens"] + first.body["usage"]["completion_tokens"] - 1
+    assert told - 1 <= usage["prompt_tokens_details"]["cached_tokens"] < usage["prompt_tokens"]
+    chunks = await door.stream({**body, "stream_options": {"include_usage": True}}, token)
+    assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"]) == second.text
+    assert chunks[-1]["usage"]["prompt_tokens_details"]["cached_tokens"] >= told - 1
+
+
+async def test_a_picture_is_seen_beside_tools_and_told_in_a_form_with_probabilities(door: Door) -> None:
+    token = await token_for(door, "sees")
+    names = ["blue box", "red ball", "green cross"]
+    answer = await door.chat(ask(url(BALL), n=2, guided_choice=names, logprobs=True, top_logprobs=2), token)
+    assert answer.status == 200, answer.body
+    for choice in answer.body["choices"]:
+        assert choice["message"]["content"] == "red ball"
+        assert len(choice["logprobs"]["content"]) == 4
+    named = {"type": "object", "properties": {"what": {"enum": names}}, "required": ["what"]}
+    tool = {"type": "function", "function": {"name": "show", "parameters": {**named, "additionalProperties": False}}}
+    calling = ask(url(BALL), tools=[tool], tool_choice="required", parallel_tool_calls=False, n=2, max_tokens=90)
+    answer = await door.chat(calling, token)
+    assert answer.status == 200, answer.body
+    for choice in answer.body["choices"]:
+        (call,) = choice["message"]["tool_calls"]
+        assert json.loads(call["function"]["arguments"])["what"] in names
+        assert choice["finish_reason"] == "tool_calls"
 
 
 WHERE = "messages.0.content.1.image_url.url"
