@@ -71,7 +71,7 @@ async def test_a_tool_is_called_in_the_familys_notation_and_its_result_is_told_i
     for family in settings["models"]:
         question: dict[str, Any] = {"role": "user", "content": "Hello!"}
         body = {"model": family, "messages": [question], "tools": [PAINT], "tool_choice": "required",
-                "parallel_tool_calls": False, "temperature": 0, "max_tokens": 200}  # fmt: skip
+                "parallel_tool_calls": False, "temperature": 0, "max_tokens": 320}  # fmt: skip
         whole = await door.chat(body, token)
         assert whole.status == 200, (family, whole.body)
         (choice,) = whole.body["choices"]

@@ -36,6 +36,9 @@ MAX_TOOLS_BYTES: Final = 256 * 1024
 
 FREE: Final = r"/(.|\n)*/"
 BLANK: Final = "blank?"
+MOST_MARKS: Final = 4
+"""Before an answer that is held to something."""
+
 BARE: Final = {JsonCalls: "{", PythonCalls: r"\["}
 IDS: Final = {"nine": "/[a-zA-Z0-9]{9}/", "any": "/[a-zA-Z0-9_-]{1,40}/"}
 QUOTED: Final = r"/'([^'\\\n\r]|\\[\\'n])*'/"
@@ -107,8 +110,8 @@ class _Writer:
         inner = getattr(self._syntax.form, "open", "") or self._syntax.open
         dropped = [mark for mark in self._family.dropped if not inner or not mark.startswith(inner)]
         marks = [self._marker(mark.strip()) for mark in dropped]
-        # Space has an end: a model that likes it would never come to what is asked of it.
-        marked = f"{BLANK} (({' | '.join(marks)}) {BLANK})*" if marks else BLANK
+        # They have an end: a model that likes them would never come to what is asked of it.
+        marked = f"{BLANK} (({' | '.join(marks)}) {BLANK}){{0,{MOST_MARKS}}}" if marks else BLANK
         if thinking is None:
             return marked
         close = self._until(thinking.close.strip())
