@@ -12,6 +12,9 @@ from tests.docs.pages import BLOCK, ROOT
 GUIDE = ROOT / "docs" / "testing.md"
 STRICT = ("-p", "no:cacheprovider", "-W", "error", "-o", "asyncio_mode=auto", "-q")
 
+pytestmark = pytest.mark.timeout(600)
+"""Each is a process that imports everything anew, which takes its time on a machine that is busy."""
+
 FASTAPI = """
 from typing import Annotated
 
@@ -159,7 +162,7 @@ def suite(tmp_path: Path) -> Path:
 def run(suite: Path, *options: str) -> tuple[int, str]:
     """What pytest says of a suite, in a process of its own with the plugins that are installed."""
     command = [sys.executable, "-m", "pytest", *STRICT, *options]
-    done = subprocess.run(command, cwd=suite, capture_output=True, text=True, check=False, timeout=110)
+    done = subprocess.run(command, cwd=suite, capture_output=True, text=True, check=False, timeout=550)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -222,7 +225,7 @@ def test_without_llama_and_jinja_a_script_works(suite: Path) -> None:
         asyncio.run(main())
     """
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
-    done = subprocess.run(command, cwd=suite, capture_output=True, text=True, check=False, timeout=110)
+    done = subprocess.run(command, cwd=suite, capture_output=True, text=True, check=False, timeout=550)
     assert done.stdout.splitlines() == ["Hello yourself.", "llama"], done.stderr
 
 
