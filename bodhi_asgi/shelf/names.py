@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from bodhi_asgi.gguf.names import base_of, qualifier
+from bodhi_asgi.gguf.types import printable
 from bodhi_asgi.shelf.errors import ModelFileNotFound
 from bodhi_asgi.shelf.types import MAIN, LocalFile
 
 MAX_NAME: Final = 512
+SHOWN: Final = 200
 
 
 def names_of(file: LocalFile) -> tuple[str, str]:
@@ -28,4 +30,5 @@ def chosen(files: Iterable[LocalFile], repo: str, filename: str, snapshot: str) 
 
 def not_found(repo: str, filename: str) -> ModelFileNotFound:
     """The refusal to speak of a file."""
-    return ModelFileNotFound(f"there is no model file '{filename[:200]}' of '{repo[:200]}' here", param="filename")
+    named = f"'{printable(filename, SHOWN)}' of '{printable(repo, SHOWN)}'"
+    return ModelFileNotFound(f"there is no model file {named} here", param="filename")

@@ -146,13 +146,15 @@ class ShelfService:
         if file is None:
             raise not_found(repo, filename)
         key = self._shelf.key(file)
+        if not self._shelf.is_readable(file):
+            raise _unreadable(filename, file.problem)
         told = await self._shelf.reader.describe(key, file)
         async with self._database.reading() as tx:
             shelved = await store.get(tx, key)
         if shelved is None:
             raise not_found(repo, filename)
         if told.problem:
-            raise ModelFileUnreadable(f"'{filename[:200]}' is no model that can be used: {told.problem}")
+            raise _unreadable(filename, told.problem)
         return shelved
 
     async def queue_status(self, caller: Caller) -> Literal["idle", "processing"]:
@@ -185,6 +187,10 @@ class ShelfService:
         if scope not in caller.scopes:
             await self._audit.refused(caller, action)
         caller.require(scope)
+
+
+def _unreadable(filename: str, problem: str) -> ModelFileUnreadable:
+    return ModelFileUnreadable(f"'{filename[:200]}' is no model that can be used: {problem}")
 
 
 def check(query: FileQuery) -> None:

@@ -71,6 +71,10 @@ class Shelf:
         """What the table knows a file by."""
         return store.key_of(self.id, file)
 
+    def is_readable(self, file: LocalFile) -> bool:
+        """Whether a header may be read: not of what a look from outside has refused, as a link that leads out."""
+        return file.problem == self._troubles.get(self.key(file), "")
+
     def _merged(self, look: Look) -> tuple[LocalFile, ...]:
         """The files of a look, with what is wrong by their headers."""
         if look is not self._look:

@@ -104,6 +104,13 @@ def test_a_cache_of_models_is_looked_through_and_listed() -> None:
     assert "first look" in done.stdout.splitlines()[-1]
 
 
+def test_lists_of_aliases_and_files_are_measured() -> None:
+    command = [sys.executable, "-m", "benchmarks.listing", "--aliases", "3", "--files", "3", "--times", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "/bodhi/v1/models first page" in done.stdout, done.stderr
+    assert all("p99" in line for line in done.stdout.splitlines() if line.startswith("/"))
+
+
 @pytest.mark.timeout(400)
 def test_a_hosts_own_routes_are_measured_without_us_idle_and_generating() -> None:
     command = [sys.executable, "-m", "benchmarks.host_routes", "--rounds", "1", "--others", "1", "--seconds", "0.2"]
