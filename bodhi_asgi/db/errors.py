@@ -15,6 +15,12 @@ class DatabaseOutdated(ConfigurationInvalid):
     code = "database_outdated"
 
 
+class DatabaseInherited(Conflict):
+    """A SQLite file was open when this process was forked, and its locks do not hold here; see what would."""
+
+    code = "database_inherited"
+
+
 class ConstraintViolated(Conflict):
     """A unique, foreign key or not-null constraint refuses the row."""
 

@@ -5,10 +5,12 @@ two of them want to write. Here one connection writes and several read.
 """
 
 import asyncio
+import concurrent.futures
 import sqlite3
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import aiosqlite
@@ -16,8 +18,16 @@ from databases import Database as Driver
 from databases import DatabaseURL
 from databases.backends.sqlite import SQLiteBackend, SQLiteConnection, SQLiteTransaction
 
+from bodhi_asgi.db.errors import DatabaseInherited
+from bodhi_asgi.forks import FORKS
+
 SCHEME: Final = "sqlite+bodhi"
 CLOSE_S: Final = 5.0
+REST_S: Final = 2.0
+"""The most that a fork waits for transactions to end."""
+
+INHERITED: Final[set[object]] = set()
+"""The files that were open in the process that this one was forked from. See sqlite.org/howtocorrupt.html, 2.6."""
 
 Driver.SUPPORTED_BACKENDS[SCHEME] = "bodhi_asgi.db.sqlite:PooledBackend"
 
@@ -31,8 +41,13 @@ class Pool:
         self._is_reader = is_reader
         self._is_memory = is_memory
         self._free = asyncio.Semaphore(size)
+        self._size = size
         self._idle: deque[aiosqlite.Connection] = deque()
         self._busy: set[aiosqlite.Connection] = set()
+        self._open_ones: set[aiosqlite.Connection] = set()
+        self._held = 0
+        self._was_stopped = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         # ``databases`` asks for this when it disconnects.
         self._memref: object = None
 
@@ -67,7 +82,61 @@ class Pool:
             await self._close(connection)
         self._idle.clear()
 
+    def before_fork(self) -> None:
+        """Have nothing under way, and no file open: a child that inherits an open file does not see its locks.
+
+        Waits for transactions to end, for a while; not where the thread that forks is the one they run in.
+        """
+        loop = self._loop
+        if loop is None or not loop.is_running() or _runs_here(loop):
+            return
+        self._was_stopped = True
+        resting = asyncio.run_coroutine_threadsafe(self._rest(), loop)
+        try:
+            resting.result(REST_S)
+        except (TimeoutError, concurrent.futures.CancelledError):
+            resting.cancel()
+
+    def after_fork(self) -> None:
+        """Go on. Connections are opened anew when they are needed."""
+        if self._was_stopped and self._loop is not None:
+            self._was_stopped = False
+            # Behind what may have been cancelled above, so that whatever that still takes is given back.
+            with suppress(RuntimeError):  # a loop that has ended meanwhile has no use for them
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def forget(self) -> object:
+        """In a forked child: a file that its parent had open is not opened here."""
+        if self._open_ones and not self._is_memory:
+            INHERITED.add(_identity(self._database))
+        self._loop = None
+        return self._open_ones
+
+    async def _rest(self) -> None:
+        try:
+            while self._held < self._size:
+                await self._free.acquire()
+                self._held += 1
+            while self._idle and not self._is_memory:
+                await self._close(self._idle.pop())
+        except BaseException:
+            self._wake()
+            raise
+
+    def _wake(self) -> None:
+        for _ in range(self._held):
+            self._free.release()
+        self._held = 0
+
     async def _open(self) -> aiosqlite.Connection:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            FORKS.add(self)
+        if not self._is_memory and _identity(self._database) in INHERITED:
+            raise DatabaseInherited(
+                f"this process was forked while its parent was at work in {self._database}, and SQLite's locks do not "
+                "hold here: fork before the first use, or from a thread that runs no event loop, or use PostgreSQL"
+            )
         opening = aiosqlite.connect(self._database, isolation_level=None, uri=self._database.startswith("file:"))
         # A daemon: under a server that runs no lifespan nobody closes us, and the process must end all the same.
         opening._thread.daemon = True
@@ -81,6 +150,7 @@ class Pool:
             opening.stop()
             await asyncio.to_thread(opening._thread.join, CLOSE_S)
             raise
+        self._open_ones.add(connection)
         return connection
 
     def _pragmas(self) -> Iterable[str]:
@@ -97,6 +167,23 @@ class Pool:
         with suppress(TimeoutError, ValueError, sqlite3.Error):
             async with asyncio.timeout(CLOSE_S):
                 await connection.close()
+                self._open_ones.discard(connection)
+
+
+def _identity(database: str) -> object:
+    """What SQLite knows a file by; its path while there is none."""
+    try:
+        facts = Path(database).stat()
+    except OSError:
+        return database
+    return facts.st_dev, facts.st_ino
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 class PooledBackend(SQLiteBackend):

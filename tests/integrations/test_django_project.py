@@ -21,6 +21,7 @@ PROJECT = "tests.integrations.django_project"
 SERVERS = {
     "asgi": ["uvicorn", f"{PROJECT}.asgi:application", "--port", "0"],
     "wsgi": ["gunicorn", f"{PROJECT}.wsgi:application", "--bind", "127.0.0.1:0", "--threads", "4"],
+    "preloaded": ["gunicorn", f"{PROJECT}.warmed:application", "--bind", "127.0.0.1:0", "--threads", "4", "--preload"],
 }
 HELLO: dict[str, Any] = {"model": "parrot", "messages": [{"role": "user", "content": "hello there"}]}
 CHAT = "/bodhi/v1/chat/completions"

@@ -52,6 +52,48 @@ with bodhi:
     print("parent", ask(), flush=True)
 """
 
+WORKERS = """
+import multiprocessing, time
+def work(number):
+    for turn in range(5):
+        bodhi.create_api_token(f"child {number}, {turn}")
+    print(bodhi.list_api_tokens(page_size=1).page_size, flush=True)
+fork = multiprocessing.get_context("fork")
+with bodhi:
+    bodhi.create_api_token("parent, before")
+    workers = [fork.Process(target=work, args=(number,)) for number in range(3)]
+    for worker in workers: worker.start()
+    for turn in range(5): bodhi.create_api_token(f"parent, {turn}")
+    # It closes the file while its children write, which would take the log from under one that has no locks.
+for worker in workers: worker.join()
+print([worker.exitcode for worker in workers], flush=True)
+async def verify(verbs):
+    return await app.server.services.audit.verify_chain()
+with bodhi:
+    print(bodhi.list_api_tokens().total, bodhi.run(verify), flush=True)
+import sqlite3
+with contextlib.closing(sqlite3.connect(app.server.config.data_dir / "bodhi.db")) as file:
+    print(*file.execute("PRAGMA integrity_check").fetchone(), flush=True)
+"""
+
+FORKED_ON_THE_LOOP = """
+import asyncio
+from bodhi_asgi import Conflict
+async def main():
+    async with app as verbs:
+        await verbs.create_api_token("parent, before")
+        if (child := os.fork()) == 0:
+            try:
+                bodhi.list_api_tokens()
+            except Conflict as error:
+                print(error.code, "PostgreSQL" in error.message, flush=True)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        await verbs.create_api_token("parent, after")
+        print((await verbs.list_api_tokens()).total, flush=True)
+asyncio.run(main())
+"""
+
 LEFT = """
 print(ask())
 stream = bodhi.chat_completion(endless, stream=True)
@@ -112,6 +154,15 @@ def test_children_start_their_own_loop_and_touch_nothing_of_their_parent(tmp_pat
     assert said[0] == said[-1] == "parent hello there"
     assert sorted(said[1:-2]) == sorted(["NotStarted", "child hello there", "block hello there", "stopped"])
     assert said[-2] == "[0]"
+
+
+def test_children_and_parent_write_into_one_file_and_nothing_is_lost(tmp_path: Path) -> None:
+    said = run(WORKERS, tmp_path, "thread")
+    assert said == ["1", "1", "1", "[0, 0, 0]", "21 None", "ok"]
+
+
+def test_a_child_that_was_forked_on_the_event_loop_is_refused_the_file(tmp_path: Path) -> None:
+    assert run(FORKED_ON_THE_LOOP, tmp_path, "thread") == ["database_inherited True", "0", "2"]
 
 
 def test_a_program_that_ends_without_closing_leaves_nothing_and_says_nothing(tmp_path: Path, isolation: str) -> None:
