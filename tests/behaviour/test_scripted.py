@@ -67,7 +67,7 @@ async def test_answers_stream_word_by_word_and_calls_arrive_as_calls(door: Door,
     script.calls("weather", {"city": "Oslo"}, when="call")
     chunks = await door.stream(asking("How is the weather?"), token)
     said = [chunk["choices"][0]["delta"].get("content") for chunk in chunks if chunk["choices"]]
-    assert [word for word in said if word] == ["Let", " me", " look."]
+    assert "".join(word for word in said if word) == "Let me look."
 
     answer = await door.chat(asking("Now call.", tools=[WEATHER]), token)
     (call,) = answer.body["choices"][0]["message"]["tool_calls"]
