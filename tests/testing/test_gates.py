@@ -69,6 +69,7 @@ async def test_who_leaves_at_a_gate_frees_his_slot(app: BodhiApp, script: Script
         async for chunk in stream:
             words += [choice.delta.content for choice in chunk.choices if choice.delta.content]
             if "".join(words) == "Once upon":
+                await gate.reached()
                 break
     await script.last.over()
     assert (script.last.outcome, script.last.said) == ("cancelled", "Once upon")

@@ -34,6 +34,7 @@ async def test_a_stream_is_read_while_it_is_written_and_closing_it_stops_the_mod
             async for frame in frames(response):
                 words += [each["delta"]["content"] for each in frame["choices"] if each["delta"].get("content")]
                 if "".join(words).startswith("Once upon"):
+                    await gate.reached()
                     break
         await script.last.over()
         assert script.last.outcome == "cancelled"
