@@ -9,7 +9,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
@@ -43,10 +43,19 @@ class _Run(Generic[T]):
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     drain: asyncio.Event = field(default_factory=asyncio.Event)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    streams: set[asyncio.Timeout] = field(default_factory=set)
+    """What waits for the next piece of a stream."""
     leases: int = 0
     uses: int = 0
     is_lazy: bool = False
     owner: "asyncio.Task[None] | None" = None
+
+    def begin_drain(self) -> None:
+        """Say that streams should end, and wake those that wait."""
+        if not self.drain.is_set():
+            self.drain.set()
+            for waiting in self.streams:
+                waiting.reschedule(self.loop.time())
 
 
 class Lifecycle(Generic[T]):
@@ -66,6 +75,8 @@ class Lifecycle(Generic[T]):
         self._status: Status = "new"
         self._failure: BaseException | None = None
         self._retry_at_s = 0.0
+        self.while_streaming: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Entered while a stream is waited for, by who would see that it should end."""
         FORKS.add(self)
 
     @property
@@ -146,6 +157,32 @@ class Lifecycle(Generic[T]):
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), home))
 
+    async def next_of(self, use: Callable[[], Awaitable[R]]) -> R:
+        """Await the next piece of a stream that was begun earlier.
+
+        Raises ShuttingDown as soon as draining begins, NotStarted where nothing is open.
+        """
+
+        async def until_drain(_: T) -> R:
+            assert self._run is not None, "there is a value, so there is a run"
+            run, error = self._run, ShuttingDown("the server is shutting down; the stream is not complete")
+            if run.drain.is_set():
+                raise error
+            try:
+                with self.while_streaming():
+                    async with asyncio.timeout(None) as waiting:
+                        run.streams.add(waiting)
+                        try:
+                            return await use()
+                        finally:
+                            run.streams.discard(waiting)
+            except TimeoutError:
+                if waiting.expired():
+                    raise error from None
+                raise
+
+        return await self.run(until_drain, start=False)
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Mark one piece of work on the open value: closing lets it end first, within the drain's time."""
@@ -165,7 +202,7 @@ class Lifecycle(Generic[T]):
         run = self._run
         if run is not None and self.status == "ready":
             self._status = "draining"
-            run.loop.call_soon_threadsafe(run.drain.set)
+            run.loop.call_soon_threadsafe(run.begin_drain)
 
     async def wait_draining(self) -> None:
         """Return once :meth:`begin_drain` has been called or the value is being closed."""
@@ -218,7 +255,7 @@ class Lifecycle(Generic[T]):
                 run.ready.set_result(value)
                 await run.stop.wait()
                 self._status = "draining"
-                run.drain.set()
+                run.begin_drain()
                 await self._idle(run)
         except BaseException as error:
             if run.ready.done():
@@ -232,7 +269,7 @@ class Lifecycle(Generic[T]):
         else:
             self._status = "stopped"
         finally:
-            run.drain.set()
+            run.begin_drain()
             if self._run is run:
                 self._run = None
 

@@ -150,8 +150,11 @@ class Downloads:
         return await self._call(lambda services, caller: services.downloads.follow(caller, download_id))
 
     async def next_of(self, following: AsyncGenerator[Download]) -> DownloadShape:
-        """The next word of a download, heard on the server's own event loop. Raises StopAsyncIteration at its end."""
-        return encode_download(await self._lifecycle.run(lambda _: anext(following), start=False))
+        """The next word of a download, heard on the server's own event loop. Raises StopAsyncIteration at its end.
+
+        Raises ShuttingDown when the server is told to stop; the download goes on at its next start.
+        """
+        return encode_download(await self._lifecycle.next_of(lambda: anext(following)))
 
     async def close(self, following: AsyncGenerator[Download]) -> None:
         """Listen no more."""

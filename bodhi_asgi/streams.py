@@ -19,7 +19,10 @@ C = TypeVar("C", bound=BaseModel)
 
 
 class ChunkStream(AsyncIterator[C], Generic[C]):
-    """The chunks of one answer. Iterate to the end, or close it to stop the model."""
+    """The chunks of one answer. Iterate to the end, or close it to stop the model.
+
+    Raises ShuttingDown in the middle when the server is told to stop, as a stream over HTTP gets its last word then.
+    """
 
     shape: type[C]
 
@@ -36,7 +39,7 @@ class ChunkStream(AsyncIterator[C], Generic[C]):
 
     async def __anext__(self) -> C:
         while not self._ready:
-            delta = await self._lifecycle.run(lambda _: anext(self._answer), start=False)
+            delta = await self._lifecycle.next_of(lambda: anext(self._answer))
             self._ready = [self.shape.model_validate(chunk) for chunk in self._encode(delta)]
         return self._ready.pop(0)
 

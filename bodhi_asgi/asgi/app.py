@@ -62,6 +62,7 @@ class BodhiApp:
         self.server = BodhiServer(config, identity=identity, clock=clock, **settings)
         self._http = HttpApp(self.server, with_docs=bool(self.server.config.docs))
         self._drain = Drain(self.server.begin_drain, signals=self.server.config.drain_on_signals)
+        self.server.lifecycle.while_streaming = self._drain.watching
         self._mounts: WeakKeyDictionary[Starlette, set[str]] = WeakKeyDictionary()
         self._wraps = ""
         self._has_warned = False

@@ -16,7 +16,7 @@ PROBE_S: Final = 0.1
 
 
 class Drain:
-    """Polls only while something is open, and calls ``begin`` once.
+    """Polls only while something is open, or was just now, and then calls ``begin``.
 
     With ``signals`` it also hears SIGTERM and SIGINT in front of the server's own handlers.
     """
@@ -25,7 +25,13 @@ class Drain:
         self._begin = begin
         self._signals = Signals(begin) if signals else None
         self._open = 0
-        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._next: asyncio.Handle | None = None
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether it will look again."""
+        return self._next is not None
 
     def listen(self) -> None:
         """Hear the process's signals, when that is wanted."""
@@ -33,29 +39,33 @@ class Drain:
             self._signals.listen()
 
     def close(self) -> None:
-        """Give the signals back."""
+        """Give the signals back, and look no more."""
         if self._signals is not None:
             self._signals.close()
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """While a request is open."""
+        """While a request is open, or a stream is waited for: often, and each time for a moment."""
         self._open += 1
-        if self._task is None or self._task.done():
+        loop = asyncio.get_running_loop()
+        if self._next is None or self._loop is not loop:
             self.listen()  # a server may have set its own handlers since
-            self._task = asyncio.get_running_loop().create_task(self._watch(), name="bodhi-drain-watch")
+            self._loop = loop
+            self._next = loop.call_soon(self._look, loop)
         try:
             yield
         finally:
             self._open -= 1
-            if self._open == 0 and self._task is not None:
-                self._task.cancel()
-                self._task = None
 
-    async def _watch(self) -> None:
-        while not surrounding_server_is_stopping():  # noqa: ASYNC110  nobody would set an event
-            await asyncio.sleep(PROBE_S)
-        self._begin()
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        # By the clock of the loop and not in a task, of which a program that ends without closing us would hear.
+        is_stopping = surrounding_server_is_stopping()
+        self._next = loop.call_later(PROBE_S, self._look, loop) if self._open and not is_stopping else None
+        if is_stopping:
+            self._begin()
 
 
 def surrounding_server_is_stopping() -> bool:

@@ -55,6 +55,24 @@ async def test_sigterm_with_an_open_stream_ends_it_with_a_last_word_and_soon(tmp
         assert ("does not run its lifespan" in output) is (name == "mounted")
 
 
+@pytest.mark.parametrize("name", ["installed", "mounted"])
+async def test_sigterm_ends_a_stream_of_the_hosts_own_too(tmp_path: Path, name: str) -> None:
+    async with uvicorn(name, tmp_path) as server:
+        base = await server.until(RUNNING)
+        async with (
+            httpx2.AsyncClient(base_url=base, timeout=30) as client,
+            client.stream("POST", "/own", json=LONG) as response,
+        ):
+            words = response.aiter_text()
+            async with asyncio.timeout(25):  # the stream itself would go on for 30 s
+                assert await anext(words)
+                server.process.send_signal(signal.SIGTERM)
+                said = "".join([word async for word in words])
+        assert said.endswith("<server_shutting_down>")
+        assert await server.ends() in (0, -signal.SIGTERM)
+        assert "Traceback" not in "".join(server.lines)
+
+
 async def test_a_failed_start_ends_the_process_with_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     async with uvicorn("alone", tmp_path / "file" / "data") as server:

@@ -59,10 +59,56 @@ def test_a_worker_that_is_alive_no_longer_is_stopping() -> None:
 async def test_nobody_watches_while_nothing_is_open(server: SurroundingServer) -> None:
     drain = Drain(lambda: None)
     with drain.watching():
-        (watch,) = [task for task in asyncio.all_tasks() if task.get_name() == "bodhi-drain-watch"]
-    await asyncio.wait([watch])
-    assert watch.cancelled()
+        assert drain.is_watching
+    await looks_no_more(drain)
 
 
 def test_other_handlers_say_nothing() -> None:
     assert not surrounding_server_is_stopping()
+
+
+async def test_watching_again_and_again_is_no_more_work_than_once(server: SurroundingServer) -> None:
+    begun: list[str] = []
+    drain = Drain(lambda: begun.append("begun"))
+    for _ in range(100):
+        with drain.watching():
+            await asyncio.sleep(0)
+    await looks_no_more(drain)
+    assert begun == []
+    server.should_exit = True
+    for _ in range(3):
+        with drain.watching():
+            await asyncio.sleep(0)
+        assert not drain.is_watching
+    assert begun == ["begun"] * 3
+
+
+async def test_nobody_watches_after_the_end() -> None:
+    begun: list[str] = []
+    drain = Drain(lambda: begun.append("begun"))
+    with drain.watching():
+        drain.close()
+        assert not drain.is_watching
+    drain.close()
+    assert begun == []
+
+
+def test_a_loop_that_has_died_is_watched_no_more(server: SurroundingServer) -> None:
+    begun: list[str] = []
+    drain = Drain(lambda: begun.append("begun"))
+
+    async def watch() -> None:
+        with drain.watching():
+            await asyncio.sleep(0)
+
+    asyncio.run(watch())
+    assert drain.is_watching
+    server.should_exit = True
+    asyncio.run(watch())
+    assert begun == ["begun"]
+
+
+async def looks_no_more(drain: Drain) -> None:
+    async with asyncio.timeout(20):
+        while drain.is_watching:
+            await asyncio.sleep(0)

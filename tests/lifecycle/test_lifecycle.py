@@ -2,7 +2,8 @@
 
 import asyncio
 import contextvars
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 
 import pytest
 
@@ -146,6 +147,45 @@ async def test_draining_wakes_whoever_waits(lifecycle: Lifecycle[int]) -> None:
         async with asyncio.timeout(20):
             await waiting
         assert (lifecycle.status, lifecycle.draining, lifecycle.value) == ("draining", True, 1)
+
+
+async def test_draining_ends_whoever_waits_for_the_next_piece_of_a_stream(lifecycle: Lifecycle[int]) -> None:
+    forever = asyncio.Event()
+    async with lifecycle.lease():
+        waiting = [asyncio.create_task(lifecycle.next_of(forever.wait)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(lifecycle.begin_drain)
+        async with asyncio.timeout(20):
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(each) for each in ended] == [ShuttingDown] * 3
+        with pytest.raises(ShuttingDown):
+            await lifecycle.next_of(forever.wait)
+
+
+async def test_what_a_stream_says_or_fails_with_is_its_own(lifecycle: Lifecycle[int]) -> None:
+    entered = []
+
+    @contextmanager
+    def watch() -> Iterator[None]:
+        entered.append("begin")
+        yield
+        entered.append("end")
+
+    async def piece() -> str:
+        assert entered == ["begin"]
+        return "piece"
+
+    async def late() -> str:
+        raise TimeoutError("its own")
+
+    lifecycle.while_streaming = watch
+    async with lifecycle.lease():
+        assert await lifecycle.next_of(piece) == "piece"
+        assert entered == ["begin", "end"]
+        with pytest.raises(TimeoutError, match="its own"):
+            await lifecycle.next_of(late)
+    with pytest.raises(NotStarted):
+        await lifecycle.next_of(piece)
 
 
 async def test_closing_wakes_whoever_waits_for_the_drain(lifecycle: Lifecycle[int]) -> None:
