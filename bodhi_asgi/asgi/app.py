@@ -66,6 +66,8 @@ class BodhiApp:
         self._mounts: WeakKeyDictionary[Starlette, set[str]] = WeakKeyDictionary()
         self._wraps = ""
         self._has_warned = False
+        self.lifespan_advice = "add lifespan=bodhi_app.lifespan to the host, or use bodhi_app.install(app, path)"
+        """What a host should do that does not run our lifespan, for the log; integrations say what theirs should."""
 
     @property
     def status(self) -> str:
@@ -214,5 +216,5 @@ class BodhiApp:
             cure = "run it with a server that does, such as uvicorn, hypercorn or granian"
         else:
             who = "the server" if host is None else type(host).__name__
-            cure = "add lifespan=bodhi_app.lifespan to the host, or use bodhi_app.install(app, path)"
+            cure = self.lifespan_advice
         log.warning("bodhi starts with its first request, because %s does not run its lifespan; %s", who, cure)

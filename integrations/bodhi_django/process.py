@@ -43,7 +43,9 @@ class Process:
 def made() -> BodhiApp:
     """A server made of ``settings.BODHI``, not started. Raises ConfigurationInvalid."""
     given = django_settings()
-    return BodhiApp(given.config(), identity=identity_of(given))
+    app = BodhiApp(given.config(), identity=identity_of(given))
+    app.lifespan_advice = "let asgi.py serve bodhi_asgi(get_asgi_application(), path=None) of bodhi_django"
+    return app
 
 
 PROCESS: Final = Process()

@@ -205,6 +205,17 @@ class Overrides(Doors):
                 self.assertEqual([model["id"] for model in answer.json()["data"]], [name])
 
 
+class Lifespans(Doors):
+    async def test_who_has_none_is_told_of_ours_for_django(self) -> None:
+        with self.assertLogs("bodhi_asgi.asgi.app", "WARNING") as logged:
+            await AsyncClient().get("/bodhi/ping")
+        self.assertIn("let asgi.py serve bodhi_asgi(get_asgi_application(), path=None)", logged.output[0])
+
+    def test_under_wsgi_there_is_none_to_tell_of(self) -> None:
+        with self.assertNoLogs("bodhi_asgi.asgi.app", "WARNING"):
+            self.assertEqual(Client().get("/bodhi/ping").status_code, 200)
+
+
 class Views(Doors):
     def test_views_of_both_kinds_ask_by_the_sync_client(self) -> None:
         for path in ("/ask", "/aask"):
