@@ -1,8 +1,9 @@
 """Whether company changes an answer: greedy answers of many at once beside the same ones alone, in full precision.
 
 With quantised weights llama.cpp rounds for each shape of a batch, and near ties fall differently; so this is done with
-a copy of the demo model in 32-bit numbers, keys and values included. Of what still differs, both answers are shown,
-and by how much likelier the token was that is said alone, where they part: a near tie is rounding, all else is not.
+a copy of the demo model in 32-bit numbers, keys and values included, and without llama.cpp's flash attention, which on
+a processor rounds to thousandths, also by the shape of a batch. Of what still differs, both answers are shown, and by
+how much likelier the token was that is said alone, where they part: a near tie is rounding, all else is not.
 """
 
 import argparse
@@ -84,7 +85,8 @@ async def compare(path: Path, checks: int, streams: int, tokens: int, seed: int)
     # Without a cache, so that every check computes its prompt in the company that it has then.
     plain = ModelSpec("m", str(path), n_ctx=4096, slots=streams, queue_limit=checks, threads=1, prefix_sharing="none")
     rng = random.Random(seed)
-    engine = ThreadEngine(replace(plain, tuning=Tuning(cache_type_k="f32", cache_type_v="f32")))
+    exact = Tuning(cache_type_k="f32", cache_type_v="f32", flash_attention="off")
+    engine = ThreadEngine(replace(plain, tuning=exact))
     await engine.start()
     free = asyncio.Semaphore(streams)
     alone: dict[str, Spoken] = {}
