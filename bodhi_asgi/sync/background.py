@@ -47,17 +47,21 @@ class Background:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop, started if there is none."""
         with self._starting:
-            if self._has_ended:
-                raise ShuttingDown("the interpreter is ending")
-            if self._loop is None:
-                if not self._is_known:
-                    _at_exit(self.end)
-                    FORKS.add(self)
-                    self._is_known = True
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=_serve, args=(self._loop,), name=THREAD, daemon=True)
-                self._thread.start()
-            return self._loop
+            return self._started()
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        """The same for who holds the lock."""
+        if self._has_ended:
+            raise ShuttingDown("the interpreter is ending")
+        if self._loop is None:
+            if not self._is_known:
+                _at_exit(self.end)
+                FORKS.add(self)
+                self._is_known = True
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_serve, args=(self._loop,), name=THREAD, daemon=True)
+            self._thread.start()
+        return self._loop
 
     def run(self, verb: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Await ``verb(*args, **kwargs)`` there and return its result. An interrupt of the wait cancels it.
@@ -66,7 +70,9 @@ class Background:
         when the interpreter ends meanwhile.
         """
         refuse_inside_loop(f"await {getattr(verb, '__qualname__', repr(verb))}()")
-        future = asyncio.run_coroutine_threadsafe(_awaited(verb, *args, **kwargs), self.loop)
+        with self._starting:  # so that it stands in line before the end, or is not begun
+            loop = self._started()
+            future = asyncio.run_coroutine_threadsafe(_awaited(verb, *args, **kwargs), loop)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
