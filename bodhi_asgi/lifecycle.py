@@ -30,6 +30,8 @@ COOL_DOWN_S: Final = 5.0
 OWNER_TASK: Final = "bodhi-owner"
 """The name of the task that has opened the value; to cancel it closes the value at once."""
 
+UNFINISHED: Final = "the server is shutting down; the stream is not complete"
+
 DRAIN_S: Final = 5.0
 """Seconds that closing waits for what is still in use, before it closes the value under it."""
 
@@ -75,8 +77,8 @@ class Lifecycle(Generic[T]):
         self._status: Status = "new"
         self._failure: BaseException | None = None
         self._retry_at_s = 0.0
-        self.while_streaming: Callable[[], AbstractContextManager[None]] = nullcontext
-        """Entered while a stream is waited for, by who would see that it should end."""
+        self.while_streaming: AbstractContextManager[None] = nullcontext()
+        """Entered for each wait of a stream, several at once too: who would see that they should end."""
         FORKS.add(self)
 
     @property
@@ -164,12 +166,12 @@ class Lifecycle(Generic[T]):
         """
 
         async def until_drain(_: T) -> R:
-            assert self._run is not None, "there is a value, so there is a run"
-            run, error = self._run, ShuttingDown("the server is shutting down; the stream is not complete")
+            run = self._run
+            assert run is not None, "there is a value, so there is a run"
             if run.drain.is_set():
-                raise error
+                raise ShuttingDown(UNFINISHED)
             try:
-                with self.while_streaming():
+                with self.while_streaming:
                     async with asyncio.timeout(None) as waiting:
                         run.streams.add(waiting)
                         try:
@@ -178,7 +180,7 @@ class Lifecycle(Generic[T]):
                             run.streams.discard(waiting)
             except TimeoutError:
                 if waiting.expired():
-                    raise error from None
+                    raise ShuttingDown(UNFINISHED) from None
                 raise
 
         return await self.run(until_drain, start=False)

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bodhi_asgi.asgi.loops import require_asyncio, serve_on, this_loop
+from bodhi_asgi.asgi.loops import require_asyncio, serve_on
 from bodhi_asgi.asgi.mount import BodhiMount, Wrapped, mount_path, whole_path
 from bodhi_asgi.asgi.state import BodhiState, BodhiStateMiddleware
 from bodhi_asgi.auth.identity import Identity
@@ -29,6 +29,7 @@ from bodhi_asgi.http.errors import dialect_of, error_response
 from bodhi_asgi.http.lifespan import Lifespan, combine_lifespans, serve_lifespan
 from bodhi_asgi.http.openapi import document
 from bodhi_asgi.http.table import routes
+from bodhi_asgi.loops import this_loop
 from bodhi_asgi.server import BodhiServer
 from bodhi_asgi.settings.schema import BodhiServerConfig
 from bodhi_asgi.sync.background import BACKGROUND
@@ -62,7 +63,7 @@ class BodhiApp:
         self.server = BodhiServer(config, identity=identity, clock=clock, **settings)
         self._http = HttpApp(self.server, with_docs=bool(self.server.config.docs))
         self._drain = Drain(self.server.begin_drain, signals=self.server.config.drain_on_signals)
-        self.server.lifecycle.while_streaming = self._drain.watching
+        self.server.lifecycle.while_streaming = self._drain
         self._mounts: WeakKeyDictionary[Starlette, set[str]] = WeakKeyDictionary()
         self._wraps = ""
         self._has_warned = False
@@ -193,7 +194,7 @@ class BodhiApp:
         except BodhiError as error:
             await self._without_server(error, scope, receive, send)
             return
-        with self._drain.watching():
+        with self._drain:
             await self._http(scope, receive, send)
 
     async def _without_server(self, error: BodhiError, scope: Scope, receive: Receive, send: Send) -> None:

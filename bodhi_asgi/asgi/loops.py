@@ -7,6 +7,7 @@ from typing import TypeVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bodhi_asgi.errors import NotStarted
+from bodhi_asgi.loops import this_loop
 
 T = TypeVar("T")
 
@@ -26,14 +27,6 @@ async def serve_on(home: asyncio.AbstractEventLoop, app: ASGIApp, scope: Scope, 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:
     return await awaitable
-
-
-def this_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop we run in; None in somebody else's kind of one."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def require_asyncio() -> None:

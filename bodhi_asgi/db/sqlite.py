@@ -20,6 +20,7 @@ from databases.backends.sqlite import SQLiteBackend, SQLiteConnection, SQLiteTra
 
 from bodhi_asgi.db.errors import DatabaseInherited
 from bodhi_asgi.forks import FORKS
+from bodhi_asgi.loops import this_loop
 
 SCHEME: Final = "sqlite+bodhi"
 CLOSE_S: Final = 5.0
@@ -88,7 +89,7 @@ class Pool:
         Waits for transactions to end, for a while; not where the thread that forks is the one they run in.
         """
         loop = self._loop
-        if loop is None or not loop.is_running() or _runs_here(loop):
+        if loop is None or not loop.is_running() or loop is this_loop():
             return
         self._was_stopped = True
         resting = asyncio.run_coroutine_threadsafe(self._rest(), loop)
@@ -177,13 +178,6 @@ def _identity(database: str) -> object:
     except OSError:
         return database
     return facts.st_dev, facts.st_ino
-
-
-def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
 
 
 class PooledBackend(SQLiteBackend):

@@ -6,8 +6,7 @@ workers wait for their threads. Their own signal handlers are methods of objects
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 from bodhi_asgi.http.signals import Signals
@@ -16,7 +15,7 @@ PROBE_S: Final = 0.1
 
 
 class Drain:
-    """Polls only while something is open, or was just now, and then calls ``begin``.
+    """``with drain:`` around what is open: polls only meanwhile, or a moment longer, and then calls ``begin``.
 
     With ``signals`` it also hears SIGTERM and SIGINT in front of the server's own handlers.
     """
@@ -46,19 +45,17 @@ class Drain:
             self._next.cancel()
             self._next = None
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """While a request is open, or a stream is waited for: often, and each time for a moment."""
+    def __enter__(self) -> None:
+        """Watch while a request is open, or a stream is waited for: often, each time for a moment, also several."""
         self._open += 1
         loop = asyncio.get_running_loop()
         if self._next is None or self._loop is not loop:
             self.listen()  # a server may have set its own handlers since
             self._loop = loop
             self._next = loop.call_soon(self._look, loop)
-        try:
-            yield
-        finally:
-            self._open -= 1
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._open -= 1
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         # By the clock of the loop and not in a task, of which a program that ends without closing us would hear.

@@ -14,6 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from bodhi_asgi.errors import ShuttingDown
 from bodhi_asgi.forks import FORKS
 from bodhi_asgi.lifecycle import OWNER_TASK
+from bodhi_asgi.loops import this_loop
 from bodhi_asgi.sync.errors import InsideEventLoop
 
 P = ParamSpec("P")
@@ -158,11 +159,8 @@ def _at_exit(end: Callable[[], None]) -> None:
 
 def refuse_inside_loop(instead: str) -> None:
     """Raise InsideEventLoop, saying what to do ``instead``, when this thread runs an event loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise InsideEventLoop(
-        f"a synchronous call would stop the event loop that runs in this thread; here, {instead}: the asynchronous "
-        f"verbs are request.state.bodhi, or bodhi_app.server"
-    )
+    if this_loop() is not None:
+        raise InsideEventLoop(
+            f"a synchronous call would stop the event loop that runs in this thread; here, {instead}: the asynchronous "
+            f"verbs are request.state.bodhi, or bodhi_app.server"
+        )

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.errors import NotStarted
+from bodhi_asgi.loops import this_loop
 from bodhi_asgi.server import BodhiServer
 from bodhi_asgi.settings.schema import BodhiServerConfig
 from bodhi_asgi.settings.section import Section
@@ -159,16 +160,9 @@ def stop(server: BodhiServer) -> None:
     loop = server.lifecycle.loop
     if loop is None:
         return
-    if loop is _this_loop():
+    if loop is this_loop():
         raise NotStarted("the server runs in this event loop, which cannot wait for itself: use 'async with'")
     if loop.is_running():
         asyncio.run_coroutine_threadsafe(server.shutdown(), loop).result(STOP_S)
     else:
         loop.run_until_complete(server.shutdown())
-
-
-def _this_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -3,12 +3,12 @@
 Making it touches nothing; it starts with its first use, or with the lifespan that ``bodhi_asgi()`` owns.
 """
 
-import asyncio
 from typing import Any, Final
 
 from django.core.signals import setting_changed
 
 from bodhi_asgi import BodhiApp
+from bodhi_asgi.loops import this_loop
 from bodhi_django.conf import NAME, django_settings
 from bodhi_django.identity import identity_of
 
@@ -33,9 +33,7 @@ class Process:
         app = self._kept.pop(NAME, None)
         if app is None or app.status in ("new", "stopped"):
             return
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if this_loop() is None:
             app.sync().shutdown()
         # On an event loop, the server ends with that loop, whose tests it serves.
 

@@ -3,13 +3,13 @@
 One object serves both, as Django's own managers do.
 """
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 from django.http import HttpRequest
 
 from bodhi_asgi import Bodhi, Caller, SyncBodhi
+from bodhi_asgi.loops import this_loop
 from bodhi_django.identity import CALLER, caller_of
 from bodhi_django.process import bodhi_app
 from bodhi_django.requests import presents_token, scope_of
@@ -36,7 +36,7 @@ class DjangoBodhi(SyncBodhi):
         In a sync view Django's user is looked up here, in an async one by the first verb.
         """
         scope = scope_of(request)
-        if not presents_token(request) and not _on_event_loop():
+        if not presents_token(request) and this_loop() is None:
             scope[CALLER] = caller_of(request)
         return DjangoBodhi(self._of.for_request(SimpleNamespace(scope=scope)))
 
@@ -59,11 +59,3 @@ def get_bodhi(request: HttpRequest) -> Bodhi:
     state = getattr(request, "scope", {}).get("state") or {}
     found = state.get("bodhi")
     return found if isinstance(found, Bodhi) else bodhi_app().server
-
-
-def _on_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

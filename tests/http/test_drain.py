@@ -30,7 +30,7 @@ def server() -> Iterator[SurroundingServer]:
 async def test_a_drain_begins_when_the_server_should_exit(server: SurroundingServer) -> None:
     begun = asyncio.Event()
     drain = Drain(begun.set)
-    with drain.watching(), drain.watching():
+    with drain, drain:
         signal.raise_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             await begun.wait()
@@ -58,7 +58,7 @@ def test_a_worker_that_is_alive_no_longer_is_stopping() -> None:
 
 async def test_nobody_watches_while_nothing_is_open(server: SurroundingServer) -> None:
     drain = Drain(lambda: None)
-    with drain.watching():
+    with drain:
         assert drain.is_watching
     await looks_no_more(drain)
 
@@ -71,13 +71,13 @@ async def test_watching_again_and_again_is_no_more_work_than_once(server: Surrou
     begun: list[str] = []
     drain = Drain(lambda: begun.append("begun"))
     for _ in range(100):
-        with drain.watching():
+        with drain:
             await asyncio.sleep(0)
     await looks_no_more(drain)
     assert begun == []
     server.should_exit = True
     for _ in range(3):
-        with drain.watching():
+        with drain:
             await asyncio.sleep(0)
         assert not drain.is_watching
     assert begun == ["begun"] * 3
@@ -86,7 +86,7 @@ async def test_watching_again_and_again_is_no_more_work_than_once(server: Surrou
 async def test_nobody_watches_after_the_end() -> None:
     begun: list[str] = []
     drain = Drain(lambda: begun.append("begun"))
-    with drain.watching():
+    with drain:
         drain.close()
         assert not drain.is_watching
     drain.close()
@@ -98,7 +98,7 @@ def test_a_loop_that_has_died_is_watched_no_more(server: SurroundingServer) -> N
     drain = Drain(lambda: begun.append("begun"))
 
     async def watch() -> None:
-        with drain.watching():
+        with drain:
             await asyncio.sleep(0)
 
     asyncio.run(watch())

@@ -45,7 +45,7 @@ async def test_a_handler_that_was_set_after_ours_is_left_and_heard_with_the_next
         signal.signal(signal.SIGTERM, servers)
         drain.close()
         assert signal.getsignal(signal.SIGTERM) is servers
-        with drain.watching():
+        with drain:
             assert signal.getsignal(signal.SIGTERM) is not servers
         drain.close()
         assert signal.getsignal(signal.SIGTERM) is servers

@@ -2,8 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -165,11 +164,12 @@ async def test_draining_ends_whoever_waits_for_the_next_piece_of_a_stream(lifecy
 async def test_what_a_stream_says_or_fails_with_is_its_own(lifecycle: Lifecycle[int]) -> None:
     entered = []
 
-    @contextmanager
-    def watch() -> Iterator[None]:
-        entered.append("begin")
-        yield
-        entered.append("end")
+    class Watch:
+        def __enter__(self) -> None:
+            entered.append("begin")
+
+        def __exit__(self, *exc_info: object) -> None:
+            entered.append("end")
 
     async def piece() -> str:
         assert entered == ["begin"]
@@ -178,7 +178,7 @@ async def test_what_a_stream_says_or_fails_with_is_its_own(lifecycle: Lifecycle[
     async def late() -> str:
         raise TimeoutError("its own")
 
-    lifecycle.while_streaming = watch
+    lifecycle.while_streaming = Watch()
     async with lifecycle.lease():
         assert await lifecycle.next_of(piece) == "piece"
         assert entered == ["begin", "end"]
