@@ -5,10 +5,11 @@ A migration is a function on alembic's ``Operations``. Alembic is imported only 
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert, inspect, select, text
@@ -70,25 +71,32 @@ MIGRATIONS: Final = (
 )
 
 
-class Migrations:
-    """The migrations of one database. ``run`` hands a function a synchronous connection inside a locked transaction."""
+Step: TypeAlias = Callable[[Connection], None]
+"""What is done in a transaction of its own."""
 
-    def __init__(self, run: Callable[[Callable[[Connection], None]], Awaitable[None]]) -> None:
+
+class Migrations:
+    """The migrations of one database.
+
+    ``run`` hands each of some functions a synchronous connection inside a locked transaction of its own.
+    """
+
+    def __init__(self, run: Callable[[Sequence[Step]], Awaitable[None]]) -> None:
         self._run = run
 
     @classmethod
     def for_sqlite(cls, name: str) -> "Migrations":
         """``name`` as sqlite3 takes it: a path, or a ``file:`` URI."""
 
-        async def run(step: Callable[[Connection], None]) -> None:
-            await asyncio.to_thread(_run_on_sqlite, name, step)
+        async def run(steps: Sequence[Step]) -> None:
+            await asyncio.to_thread(_run_on_sqlite, name, steps)
 
         return cls(run)
 
     @classmethod
     def for_postgresql(cls, url: str, schema_name: str | None) -> "Migrations":
-        async def run(step: Callable[[Connection], None]) -> None:
-            await _run_on_postgresql(url, schema_name, step)
+        async def run(steps: Sequence[Step]) -> None:
+            await _run_on_postgresql(url, schema_name, steps)
 
         return cls(run)
 
@@ -108,8 +116,7 @@ class Migrations:
                 f"the database lacks migrations ({names}); run 'bodhi db upgrade'", param="migrations"
             )
         if missing:
-            for step in MIGRATIONS:
-                await self._run(lambda connection, step=step: _upgrade(connection, step))  # type: ignore[misc]
+            await self._run([partial(_upgrade, step) for step in MIGRATIONS])
 
     async def _applied(self, reading: Reading) -> dict[int, datetime]:
         async with reading() as transaction:
@@ -127,7 +134,7 @@ def _catalogue(dialect: Dialect) -> Any:
     return select(text("1")).where(text(f"to_regclass('{RECORDS.name}') IS NOT NULL"))
 
 
-def _upgrade(connection: Connection, step: Migration) -> None:
+def _upgrade(step: Migration, connection: Connection) -> None:
     """Run one step and record it, unless somebody else has meanwhile."""
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
@@ -140,7 +147,7 @@ def _upgrade(connection: Connection, step: Migration) -> None:
     connection.execute(insert(RECORDS).values(number=step.number, name=step.name, applied_at=datetime.now(UTC)))
 
 
-def _run_on_sqlite(name: str, step: Callable[[Connection], None]) -> None:
+def _run_on_sqlite(name: str, steps: Sequence[Step]) -> None:
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
@@ -150,19 +157,20 @@ def _run_on_sqlite(name: str, step: Callable[[Connection], None]) -> None:
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
     try:
         with engine.connect() as connection:
-            # Schema changes are transactional in SQLite only when the transaction is begun by hand.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                step(connection)
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
+            for step in steps:
+                # Schema changes are transactional in SQLite only when the transaction is begun by hand.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                try:
+                    step(connection)
+                except BaseException:
+                    connection.exec_driver_sql("ROLLBACK")
+                    raise
+                connection.exec_driver_sql("COMMIT")
     finally:
         engine.dispose()
 
 
-async def _run_on_postgresql(url: str, schema_name: str | None, step: Callable[[Connection], None]) -> None:
+async def _run_on_postgresql(url: str, schema_name: str | None, steps: Sequence[Step]) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
@@ -170,11 +178,13 @@ async def _run_on_postgresql(url: str, schema_name: str | None, step: Callable[[
     settings = {"server_settings": {"search_path": schema_name}} if schema_name else {}
     engine = create_async_engine(driver_url, poolclass=NullPool, connect_args=settings)
     try:
-        async with engine.begin() as connection:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-            if schema_name:
-                await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema_name}"'))
-            await connection.run_sync(step)
+        async with engine.connect() as connection:
+            for step in steps:
+                async with connection.begin():
+                    await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+                    if schema_name:
+                        await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema_name}"'))
+                    await connection.run_sync(step)
     finally:
         await engine.dispose()
 
