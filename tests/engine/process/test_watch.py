@@ -86,11 +86,11 @@ async def test_a_host_that_blocks_its_own_loop_does_not_blame_the_engine(make_en
 async def test_a_stopped_engine_holds_up_nobody_who_only_looks(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bodhi_asgi.engine.client.STATS_S", 0.1)
     engine = make_engine(ECHO)
     await engine.start()
     assert (await engine.stats()).slots_total == ECHO.slots
     kill(engine, signal.SIGSTOP)
+    monkeypatch.setattr("bodhi_asgi.engine.client.STATS_S", 0.1)
     async with asyncio.timeout(2):
         assert (await engine.stats()).slots_total == 0
     kill(engine, signal.SIGCONT)
