@@ -3,20 +3,34 @@
 import itertools
 import logging
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
+
 # Two spinning OpenMP threads on two busy cores are hundreds of times slower than one that sleeps; read at first import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Hundreds of processes are started, and each would compile all that it imports where bytecode is not to be kept.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Engine processes meet in a short private directory: the path of a socket has a limit, and /tmp stays clean.
-os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="bodhi-test-")
-Path(os.environ["XDG_RUNTIME_DIR"]).chmod(0o700)
+OURS = Path(tempfile.mkdtemp(prefix="bodhi-test-"))
+os.environ["XDG_RUNTIME_DIR"] = str(OURS)
 
 # What lies in the cache of whoever runs the tests is none of their business.
-os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="bodhi-test-hf-")
+os.environ["HF_HOME"] = str(OURS / "hf")
 os.environ.pop("HF_HUB_CACHE", None)
+
+# Every client of HTTP reads all certificates that it trusts, which takes longer than what most tests do with it. One is
+# enough: none of them goes out, and those that speak TLS bring their own.
+first, end, _ = Path(certifi.where()).read_text("ascii", "replace").partition("-----END CERTIFICATE-----")
+(OURS / "certificate.pem").write_text(first[first.index("-----BEGIN CERTIFICATE-----") :] + end, "ascii")
+os.environ["SSL_CERT_FILE"] = str(OURS / "certificate.pem")
 
 # No test asks the public hub: who names none gets one that is not there.
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
@@ -31,6 +45,10 @@ settings.register_profile("project", deadline=None, suppress_health_check=[Healt
 settings.load_profile("project")
 
 numbers = itertools.count()
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(OURS, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
