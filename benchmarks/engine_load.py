@@ -4,13 +4,14 @@ All contenders are started once per model and take turns. Ratios are to llama-se
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from benchmarks.interleave import Contender, Limits, Outcome, Report, compared, interleave, limits, parser
 from benchmarks.load import SPEED, load
-from benchmarks.peers import BINDINGS_SERVER, HTTP, LLAMA_SERVER, PROCESS, THREAD, Task, started
+from benchmarks.peers import BINDINGS_SERVER, HTTP, LLAMA_SERVER, PROCESS, STARTS, THREAD, Task, started
 from benchmarks.random_model import random_model
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 
@@ -43,7 +44,7 @@ class Bar:
 
 FULL = {
     "tiny": (Case(1, 96, 12), Case(2, 96, 10), Case(4, 96, 8), Case(8, 96, 6), Case(16, 96, 4)),
-    "q4": (Case(1, 48), Case(4, 48), Case(8, 48), Case(16, 32)),
+    "q4": (Case(1, 48), Case(2, 48), Case(4, 48), Case(8, 48), Case(16, 32)),
 }
 QUICK = {"tiny": (Case(1, 96, 12), Case(8, 96, 6))}
 
@@ -65,9 +66,11 @@ def verdicts(model: str, streams: int, outcome: Outcome) -> str:
     return "\n".join(filter(None, (bar.verdict(outcome) for bar in bars)))
 
 
-async def compare(model: str, path: Path, cases: tuple[Case, ...], most: Limits, report: Report) -> None:
-    """All contenders with one model, case by case."""
-    async with started(Task(model, path)) as field:
+async def compare(
+    model: str, path: Path, cases: tuple[Case, ...], names: Sequence[str], most: Limits, report: Report
+) -> None:
+    """The contenders of these names with one model, case by case."""
+    async with started(Task(model, path), names) as field:
         if field.missing:
             report.add(f"{model}, not here", field.missing, field.absent())
         for case in cases:
@@ -84,13 +87,16 @@ async def main() -> None:
     options = parser("Throughput and latency of all contenders.", rounds=3, full_rounds=7)
     options.add_argument("--model", choices=tuple(FULL), help="only this model, all its cases")
     options.add_argument("--streams", type=int, help="only the case with so many streams")
+    options.add_argument("--contenders", nargs="+", choices=tuple(STARTS), default=tuple(STARTS), help="only these")
     asked = options.parse_args()
     chosen = {asked.model: FULL[asked.model]} if asked.model else FULL if asked.full else QUICK
     report = Report(as_json=asked.json)
     paths = {"tiny": lambda: DEMO_MODEL_PATH, "q4": random_model}
     for model, cases in chosen.items():
         wanted = tuple(case for case in cases if asked.streams in (None, case.streams))
-        await compare(model, paths[model](), wanted, limits(asked), report)
+        if not wanted:
+            options.error(f"--streams {asked.streams}: {model} has {', '.join(str(case.streams) for case in cases)}")
+        await compare(model, paths[model](), wanted, asked.contenders, limits(asked), report)
     report.close()
 
 

@@ -18,7 +18,7 @@ SHORT_PIECES: Final = 4
 """A prompt that takes no more pieces is short."""
 
 COMPANY: Final = 20
-COMPANY_S: Final = 0.02
+COMPANY_S: Final = 0.05
 """Who comes to an idle engine waits for others that come with him: a twentieth of what his prompt takes, at most so
 long, and in all five times that."""
 
