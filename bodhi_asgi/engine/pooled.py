@@ -174,12 +174,17 @@ class PooledWorks:
 
     def _refuse_when_full(self, owner: str) -> None:
         here, own = len(self._stacks), len(self._lines.get(owner, ()))
-        if here >= self._limit or (owner and own >= self._limit_per_owner):
-            raise EngineBusy(
-                f"{here} requests of this kind wait already, {own} of them of this caller; try again later",
-                retry_after_s=RETRY_AFTER_S,
-                position=here + 1,
-            )
+        if here >= self._limit:
+            limit = f"no more than {self._limit} may wait"
+        elif owner and own >= self._limit_per_owner:
+            limit = f"no more than {self._limit_per_owner} of one caller may wait, as {own} of yours do"
+        else:
+            return
+        raise EngineBusy(
+            f"the queue is full: this would be number {here + 1} in line, and {limit}; try again later",
+            retry_after_s=RETRY_AFTER_S,
+            position=here + 1,
+        )
 
     def _next(self, ranks: bool | None) -> Stack | None:
         """Whose text is next; with ``ranks`` given, among requests of that kind."""

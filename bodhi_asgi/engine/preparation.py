@@ -152,9 +152,12 @@ class Preparation:
         return True
 
     def expire(self, now_s: float) -> None:
-        """Refuse what has taken too long, or has waited too long behind that."""
-        if self._awaited:
-            self._send([self._refused(late) for each in self._workshops for late in each.expire(now_s)])
+        """Refuse what has taken too long, or has waited too long behind that, or has passed its own deadline."""
+        if not self._awaited:
+            return
+        for late in [late for each in self._workshops for late in each.expire(now_s)]:
+            self._runner.look_away(late.work.id)
+            self._send([self._refused(late)])
 
     def close(self, timeout_s: float) -> tuple[list[Job], bool]:
         """End the threads; returns the works that are left, and whether each has ended within ``timeout_s``."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
-from bodhi_asgi.engine.errors import EngineBusy
+from bodhi_asgi.engine.errors import DeadlineExceeded, EngineBusy
 from bodhi_asgi.engine.manners import Manner, Prepared
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import ModelSpec, PooledWork, TextWork, Work
@@ -35,6 +35,11 @@ class _Job(Generic[J]):
     arrived_at_s: float
     waits_since_s: float
     began_at_s: float | None = None
+
+    @property
+    def ends_at_s(self) -> float | None:
+        """The work's own deadline."""
+        return None if self.work.deadline_s is None else self.arrived_at_s + self.work.deadline_s
 
 
 class Workshop(Generic[J]):
@@ -89,9 +94,7 @@ class Workshop(Generic[J]):
     def submit(self, work: J) -> None:
         """Take a work; what came of it is told to ``done``, unless it is given up before. Raises EngineBusy."""
         with self._changed:
-            own = sum(job.work.owner == work.owner for job in self._jobs)
-            if len(self._jobs) >= self._spec.queue_limit or (work.owner and own >= self._spec.queue_limit_per_owner):
-                raise self._too_busy()
+            self._refuse_when_full(work)
             now_s = time.monotonic()
             self._jobs.append(_Job(work, now_s, now_s))
             self._changed.notify()
@@ -111,15 +114,22 @@ class Workshop(Generic[J]):
         return False
 
     def expire(self, now_s: float) -> list[Prepared]:
-        """Refuse what has taken too long, or has waited too long behind that."""
+        """Refuse what has taken too long, or has waited too long behind that, and what has passed its own deadline."""
         late: list[Prepared] = []
         with self._changed:
+            for over in [one for one in self._known() if one.ends_at_s is not None and one.ends_at_s <= now_s]:
+                if over is self._at_work:
+                    self._at_work = None
+                else:
+                    self._jobs.remove(over)
+                error = DeadlineExceeded("the request took longer than it may, and was not even begun")
+                late.append(self._manner.note(over.work, error=error))
             job = self._at_work
             if job is not None and job.began_at_s is not None and now_s - job.began_at_s >= self._manner.limit_s:
                 self._at_work = None
                 late.append(self._manner.note(job.work, error=self._manner.too_slow(job.work)))
             while self._is_prepared and self._jobs and now_s - self._jobs[0].waits_since_s >= self._manner.wait_s:
-                late.append(self._manner.note(self._jobs.popleft().work, error=self._too_busy()))
+                late.append(self._manner.note(self._jobs.popleft().work, error=self._waited()))
         return late
 
     @property
@@ -132,6 +142,7 @@ class Workshop(Generic[J]):
             if not times and (self._jobs or job is not None):
                 # The thread has not begun yet, and nobody is told when it does.
                 times = [time.monotonic() + LOOK_S]
+            times += [known.ends_at_s for known in self._known() if known.ends_at_s is not None]
         return min(times, default=None)
 
     def close(self, timeout_s: float) -> tuple[list[J], bool]:
@@ -199,10 +210,37 @@ class Workshop(Generic[J]):
         left_s = job.work.deadline_s - (time.monotonic() - job.arrived_at_s)
         return self._manner.note(replace(job.work, deadline_s=max(0.0, left_s)), made)
 
-    def _too_busy(self) -> EngineBusy:
-        what = f"{self._manner.what.removeprefix('the ').removesuffix('s')}s"
+    def _known(self) -> list[_Job[J]]:
+        """All works, the one at work first."""
+        return [*([self._at_work] if self._at_work is not None else ()), *self._jobs]
+
+    def _refuse_when_full(self, work: J) -> None:
+        """Raise EngineBusy when the line is full, for all or for the work's owner. A thread that rests takes one."""
+        is_free = self._working_since_s is None
+        waiting = len(self._jobs)
+        own = sum(job.work.owner == work.owner for job in self._jobs)
+        if waiting >= self._spec.queue_limit + is_free:
+            limit = f"no more than {self._spec.queue_limit} may wait"
+        elif work.owner and own >= self._spec.queue_limit_per_owner + is_free:
+            limit = f"no more than {self._spec.queue_limit_per_owner} of one caller may wait, as {own} of yours do"
+        else:
+            return
+        raise EngineBusy(
+            f"the queue is full: other {self._others} are being {self._manner.done_to}, this would be number "
+            f"{waiting - is_free + 1} in line, and {limit}; try again later",
+            retry_after_s=RETRY_AFTER_S,
+            position=waiting - is_free + 1,
+        )
+
+    @property
+    def _others(self) -> str:
+        return f"{self._manner.what.removeprefix('the ').removesuffix('s')}s"
+
+    def _waited(self) -> EngineBusy:
         return EngineBusy(
-            f"other {what} are being {self._manner.done_to}; try again later", retry_after_s=RETRY_AFTER_S
+            f"other {self._others} are being {self._manner.done_to}; try again later",
+            retry_after_s=RETRY_AFTER_S,
+            position=1,
         )
 
     def _finish(self, job: _Job[J], prepared: Prepared) -> None:

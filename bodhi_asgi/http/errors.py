@@ -27,10 +27,12 @@ def dialect_of(path: str) -> Dialect:
 
 
 def error_response(error: BodhiError, dialect: Dialect) -> Response:
-    """The response for ``error``."""
+    """The response for ``error``. When to come back and the place in line are headers, whatever the dialect."""
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+    if error.kind is Kind.BUSY and "position" in error.params:
+        headers["x-queue-position"] = str(error.params["position"])
     if error.kind is Kind.UNAUTHENTICATED:
         headers["www-authenticate"] = "Bearer"
     if error.kind is Kind.METHOD_NOT_ALLOWED:

@@ -38,10 +38,13 @@ PATHS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: an HTTP status (or the one it would have), and the body."""
+    """What came back: an HTTP status (or the one it would have), and the body. Of a refusal, when to come back in
+    seconds, and the place in line."""
 
     status: int
     body: Any
+    retry_after_s: float | None = None
+    position: int | None = None
 
     @property
     def error(self) -> dict[str, Any]:
@@ -133,7 +136,7 @@ class DirectDoor:
         try:
             result = await call()
         except BodhiError as error:
-            return Answer(error.status, management_body(error))
+            return Answer(error.status, management_body(error), *_come_back(error))
         return Answer(status, None if result is None else result.model_dump(mode="json"))
 
     async def stream(self, body: dict[str, Any], token: str | None) -> list[dict[str, Any]]:
@@ -144,7 +147,7 @@ class DirectDoor:
         try:
             result = await call
         except BodhiError as error:
-            return Answer(error.status, error_body(error))
+            return Answer(error.status, error_body(error), *_come_back(error))
         return Answer(204, None) if isinstance(result, int) else Answer(200, result.model_dump())
 
 
@@ -157,15 +160,15 @@ class HttpDoor:
 
     async def chat(self, body: dict[str, Any], token: str | None) -> Answer:
         response = await self.client.post("v1/chat/completions", json=body, headers=_bearer(token))
-        return Answer(response.status_code, response.json())
+        return _answer(response)
 
     async def ask(self, verb: str, body: dict[str, Any], token: str | None) -> Answer:
         response = await self.client.post(PATHS[verb], json=body, headers=_bearer(token))
-        return Answer(response.status_code, response.json())
+        return _answer(response)
 
     async def complete(self, body: dict[str, Any], token: str | None) -> Answer:
         response = await self.client.post("v1/completions", json=body, headers=_bearer(token))
-        return Answer(response.status_code, response.json())
+        return _answer(response)
 
     async def models(self, token: str | None) -> Answer:
         response = await self.client.get("v1/models", headers=_bearer(token))
@@ -181,7 +184,7 @@ class HttpDoor:
 
     async def load(self, name: str, body: dict[str, Any], token: str | None) -> Answer:
         response = await self.client.put(f"bodhi/v1/engines/{name}", json=body, headers=_bearer(token))
-        return Answer(response.status_code, response.json())
+        return _answer(response)
 
     async def unload(self, name: str, token: str | None, *, force: bool = False) -> Answer:
         query = {"force": "true"} if force else {}
@@ -224,6 +227,21 @@ class HttpDoor:
             data = [line[6:] async for line in response.aiter_lines() if line.startswith("data: ")]
         assert data[-1] == "[DONE]"
         return [json.loads(item) for item in data[:-1]]
+
+
+def _come_back(error: BodhiError) -> tuple[float | None, int | None]:
+    position = error.params.get("position")
+    return error.retry_after_s, None if position is None else int(position)
+
+
+def _answer(response: httpx2.Response) -> Answer:
+    after, position = response.headers.get("retry-after"), response.headers.get("x-queue-position")
+    return Answer(
+        response.status_code,
+        response.json(),
+        None if after is None else float(after),
+        None if position is None else int(position),
+    )
 
 
 def _bearer(token: str | None) -> dict[str, str]:

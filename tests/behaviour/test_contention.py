@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.behaviour.doors import Door, HttpDoor
+from bodhi_asgi.engine.types import EngineStats
+from tests.behaviour.doors import Answer, Door
 from tests.behaviour.test_chat import ask
 
 SLOW = "poison: sleep 0.05 " + "word " * 2500
@@ -48,6 +49,19 @@ async def somebody_speaks(door: Door) -> asyncio.Task[None]:
     return speaking
 
 
+async def engines(door: Door) -> list[EngineStats]:
+    """What runs and waits, without what is only on its way."""
+    return list((await door.app.server.services.engines.stats()).values())
+
+
+def is_told_to_come_back(refused: Answer, position: int) -> None:
+    assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded"), refused.body
+    assert f"number {position} in line" in refused.error["message"]
+    assert refused.position == position
+    assert refused.retry_after_s is not None
+    assert refused.retry_after_s >= 1
+
+
 async def nobody_is_served(door: Door) -> None:
     async with asyncio.timeout(60):
         while [row.running + row.waiting for row in (await door.app.server.loaded_models()).data] != [0]:
@@ -61,25 +75,56 @@ async def test_a_full_queue_is_told_with_the_place_in_line_and_who_waited_is_ans
         waiting.append(asyncio.create_task(door.chat(ask(text), token)))
         await waits(door, len(waiting))
 
-    refused = await door.chat(ask("third"), token)
-    assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
-    assert "number 3 in line" in refused.error["message"]
-    if isinstance(door, HttpDoor):
-        # Every route says when to come back; one that would have streamed says so by its status, and nothing streams.
-        text = {"model": "parrot", "prompt": "third"}
-        for path, body in (
-            ("v1/chat/completions", ask("third")),
-            ("v1/chat/completions", {**ask("third"), "stream": True}),
-            ("v1/completions", text),
-            ("v1/completions", {**text, "stream": True}),
-        ):
-            answer = await door.client.post(path, json=body, headers={"Authorization": f"Bearer {token}"})
-            assert (answer.status_code, answer.headers["retry-after"]) == (429, "1"), path
-            assert answer.headers["content-type"].startswith("application/json")
-            assert "number 3 in line" in answer.json()["error"]["message"]
+    text = {"model": "parrot", "prompt": "third"}
+    for refused in (
+        await door.chat(ask("third"), token),
+        await door.chat({**ask("third"), "stream": True}, token),
+        await door.complete(text, token),
+        await door.complete({**text, "stream": True}, token),
+    ):
+        # One that would have streamed says so by its status, and nothing streams.
+        is_told_to_come_back(refused, 3)
     speaking.cancel()
     await asyncio.wait([speaking])
     assert [(await answer).text for answer in waiting] == ["first", "second"]
+
+
+async def test_a_full_line_of_texts_that_are_read_is_told_with_the_place_in_it(door: Door, token: str) -> None:
+    slow = {"model": "parrot", "input": ["poison: sleep 0.1 word"] * 1000}
+    reading = [asyncio.create_task(door.ask("embeddings", slow, token)) for _ in range(3)]
+    async with asyncio.timeout(60):
+        while [stats.running + stats.waiting for stats in await engines(door)] != [3]:
+            await asyncio.sleep(0.01)
+    for verb, body in (
+        ("embeddings", {"input": "fourth"}),
+        ("rerank", {"query": "fourth", "documents": ["a"]}),
+    ):
+        is_told_to_come_back(await door.ask(verb, {"model": "parrot", **body}, token), 4)
+    for task in reading:
+        task.cancel()
+    await asyncio.wait(reading)
+    await nobody_is_served(door)
+
+
+async def test_a_full_line_of_long_texts_is_told_with_the_place_in_it(door: Door, token: str, tmp_path: Path) -> None:
+    gate, long = tmp_path / "gate", "word " * 4000
+    held = {"model": "parrot", "prompt": f"poison: read until {gate} {long}"}
+    waiting = []
+    for number in range(1, 4):
+        waiting.append(
+            asyncio.create_task(door.ask("tokenize", held if number == 1 else {**held, "prompt": long}, token))
+        )
+        await waits(door, number)
+    for verb, body in (
+        ("tokenize", {"prompt": long}),
+        ("detokenize", {"tokens": [5] * 5000}),
+        ("apply_template", ask(long)),
+        ("completion", {"prompt": long}),
+    ):
+        is_told_to_come_back(await door.ask(verb, {"model": "parrot", **body}, token), 3)
+    is_told_to_come_back(await door.chat(ask(long), token), 3)
+    gate.touch()
+    assert [(await answer).status for answer in waiting] == [200] * 3
 
 
 async def test_of_one_callers_requests_the_lowest_priority_goes_first(door: Door, token: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from bodhi_asgi.engine.errors import (
     ConstraintInvalid,
     ContextLengthExceeded,
+    DeadlineExceeded,
     EngineBusy,
     EngineStopped,
     ModelLoadFailed,
@@ -33,7 +34,7 @@ from bodhi_asgi.engine.manners import (
 from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.sizes import LONG_BYTES, is_long
 from bodhi_asgi.engine.types import Chunk, TextWork, Work
-from bodhi_asgi.engine.workshop import Workshop
+from bodhi_asgi.engine.workshop import RETRY_AFTER_S, Workshop
 from bodhi_asgi.errors import Broken, Unavailable
 from bodhi_asgi.messages.answers import Usage
 from bodhi_asgi.messages.conversation import Prompt, TextPrompt
@@ -147,6 +148,36 @@ def test_the_line_is_bounded_for_all_and_for_each(room: Room) -> None:
     assert (len(left), has_ended) == (3, False)
     crowded.gate.set()
     assert crowded.workshop.close(10) == ([], True)
+
+
+def test_a_thread_that_rests_takes_one_though_nobody_may_wait_for_it() -> None:
+    narrow = Room(queue_limit=0, queue_limit_per_owner=0)
+    narrow.submit("ada")
+    narrow.entered.get(timeout=10)
+    for owner in ("ada", "bob", ""):
+        with pytest.raises(EngineBusy, match="number 1 in line") as refused:
+            narrow.submit(owner)
+        assert (refused.value.params["position"], refused.value.retry_after_s) == (1, RETRY_AFTER_S)
+    narrow.gate.set()
+    narrow.told.get(timeout=10)
+    narrow.submit("bob")
+    narrow.told.get(timeout=10)
+    assert narrow.workshop.close(10)[1]
+
+
+def test_a_request_whose_own_deadline_passes_is_told_so_at_work_and_in_line(room: Room) -> None:
+    at_work = room.submit(deadline_s=1.0)
+    room.entered.get(timeout=10)
+    in_line, patient = room.submit(deadline_s=1.5), room.submit()
+    now_s = time.monotonic()
+    assert room.workshop.next_deadline_s is not None
+    assert room.workshop.next_deadline_s <= now_s + 1.0
+    assert room.workshop.expire(now_s - 5.0) == []
+    late = room.workshop.expire(now_s + 1.6)
+    assert [each.work.id for each in late] == [at_work.id, in_line.id]
+    assert [type(each.error) for each in late] == [DeadlineExceeded] * 2
+    room.gate.set()
+    assert room.told.get(timeout=10).work.id == patient.id
 
 
 def test_a_deadline_runs_on_in_the_workshop(room: Room) -> None:

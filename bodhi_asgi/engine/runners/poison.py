@@ -2,7 +2,9 @@
 
 A last message ``poison: <deed>`` says how, as soon as its first token is due: ``segv``, ``abort``, ``exit0``, ``hang``,
 ``raise``, ``sleep <seconds> …`` (before every token), ``garbage-frame`` and ``half-frame`` (said on every socket of
-the process before it ends). ``poison: later <deed>`` waits for the fourth token. Anything else is an ordinary echo.
+the process before it ends). ``poison: later <deed>`` waits for the fourth token. ``poison: read until <path> …`` has
+the tokenizer wait for a file of that name, when it is asked for the tokens of a text. Anything else is an ordinary
+echo.
 """
 
 import ctypes
@@ -20,6 +22,8 @@ from bodhi_asgi.messages.conversation import ChatPrompt, InfillPrompt, Prompt, T
 
 COMMAND: Final = "poison: "
 LATER: Final = "later "
+UNTIL: Final = "read until "
+LOOK_S: Final = 0.01
 TOKENS_BEFORE_LATER: Final = 3
 HALF_FRAME: Final = b"\x00\x00\x00\x40{"
 GARBAGE: Final = b"\xff" * 64
@@ -65,6 +69,13 @@ class PoisonVocabulary(EchoVocabulary):
             self.deeds[mark] = text.removeprefix(COMMAND)
             return [mark, *tokens]
         return tokens
+
+    def tokens(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        if text.startswith(COMMAND + UNTIL):
+            gate = Path(text.removeprefix(COMMAND + UNTIL).split()[0])
+            while not gate.exists():
+                time.sleep(LOOK_S)
+        return super().tokens(text, add_special=add_special, parse_special=parse_special)
 
 
 def commit(deed: str) -> None:
