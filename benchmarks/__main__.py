@@ -24,7 +24,7 @@ COMPARISONS: Final = (
 
 PARTS: Final = (
     *("__init__", "__main__", "hosts", "interleave", "load"),
-    *("machine", "peer_builds", "peers", "random_encoder", "random_model", "wire"),
+    *("machine", "mount_cost", "peer_builds", "peers", "random_encoder", "random_model", "wire"),
 )
 """Modules that the benchmarks are made of."""
 

@@ -116,6 +116,10 @@ def test_a_hosts_own_routes_are_measured_without_us_idle_and_generating() -> Non
     command = [sys.executable, "-m", "benchmarks.host_routes", "--rounds", "1", "--others", "1", "--seconds", "0.2"]
     done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    (figures,) = json.loads(done.stdout)["a host's own routes"]["rounds"]
+    said = json.loads(done.stdout)
+    (figures,) = said["a host's own routes"]["rounds"]
     assert figures.keys() == {"without us", "without us, again", "mounted, idle", "generating on 8 streams"}
     assert all(of["requests/s"] > 0 and of["start, s"] > 0 for of in figures.values())
+    (figures,) = said["a request, called directly"]["rounds"]
+    assert len(figures) == 5
+    assert all(of["µs/request"] > 0 for of in figures.values())
