@@ -4,7 +4,7 @@ Quart has no mounts, so we stand in front of its ``asgi_app``. Both of its ways 
 lifespan, and ``test_app()``, which runs only what is registered for serving.
 """
 
-from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from quart import Quart, current_app
@@ -39,10 +39,16 @@ class QuartBodhi:
         # A server's lifespan: our start comes before the host's own, our stop after it.
         app.asgi_app = self.bodhi.wrap(app.asgi_app, self._path)  # type: ignore[method-assign, arg-type, assignment]
 
-        @app.while_serving
-        async def serve() -> AsyncGenerator[None, None]:
-            async with self.bodhi.lifespan():
-                yield
+        running = AsyncExitStack()
+
+        # Not one function with ``while_serving``, which an application can run once only.
+        @app.before_serving
+        async def start() -> None:
+            await running.enter_async_context(self.bodhi.lifespan())
+
+        @app.after_serving
+        async def stop() -> None:
+            await running.aclose()
 
     @property
     def verbs(self) -> Bodhi:

@@ -23,9 +23,11 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from tests.asgi.guests import WITHOUT, hosting, import_us
+from tests.asgi.guests import WITHOUT, forgotten, hosting, import_us, made
 
 HELLO = {"model": "parrot", "messages": [{"role": "user", "content": "hello there"}]}
+CSRF = "x" * 32
+AS_ANN = {"x-user": "ann", "x-csrftoken": CSRF, "cookie": f"csrftoken={CSRF}"}
 
 PATIENCE_S = 10.0
 
@@ -91,9 +93,10 @@ class Life:
         self.changed: dict[str, Any] = {}
 
     def live(self, before: dict[str, Any]) -> None:
-        from bodhi_asgi import BodhiApp, Caller
+        from bodhi_asgi import Caller
 
-        bodhi = BodhiApp(
+        bodhi = made(
+            self.kind,
             data_dir=self.folder,
             models={"parrot": "x"},
             demo=False,
@@ -103,9 +106,10 @@ class Life:
         host = hosting(self.kind, {"/bodhi": bodhi})
         self.changed["mounted"] = apart(before, state())
         with TestClient(host) as client:
-            answer = client.post("/bodhi/v1/chat/completions", json=HELLO, headers={"x-user": "ann"})
+            answer = client.post("/bodhi/v1/chat/completions", json=HELLO, headers=AS_ANN)
             assert answer.status_code == 200, answer.text
             self.changed["serving"] = apart(before, state())
+        forgotten(self.kind)
         self.changed["unmounted"] = apart(before, state())
 
 

@@ -14,18 +14,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.asgi.guest_script import held, kept_since
-from tests.asgi.guests import hosting, import_us
+from tests.asgi.guests import forgotten, hosting, import_us, made
 
 HELLO = {"model": "parrot", "messages": [{"role": "user", "content": "hello there"}]}
-made: "weakref.WeakSet[Any]" = weakref.WeakSet()
+alive: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
-def guest(folder: str) -> Any:
-    from bodhi_asgi import BodhiApp
-
+def guest(kind: str, folder: str) -> Any:
     engine: dict[str, Any] = {"runner": "echo", "isolation": "thread", "n_ctx": 256, "linger_s": 0}
-    bodhi = BodhiApp(data_dir=folder, models={"parrot": "x"}, demo=False, engine=engine)
-    made.add(bodhi)
+    bodhi = made(kind, data_dir=folder, models={"parrot": "x"}, demo=False, engine=engine)
+    alive.add(bodhi)
     return bodhi
 
 
@@ -53,7 +51,7 @@ def left(count: int, once: Callable[[], None]) -> dict[str, Any]:
         once()
     return {
         "kept": kept_since(before),
-        "alive": len(made),
+        "alive": len(alive),
         "blocks": (_blocks() - blocks) / count,
     }
 
@@ -68,13 +66,15 @@ def main(kind: str, folder: str, mounts: str, lives: str, engines: str) -> None:
     import_us(kind)
 
     def mount() -> None:
-        hosting(kind, {"/bodhi": guest(folder)})
+        hosting(kind, {"/bodhi": guest(kind, folder)})
+        forgotten(kind)
 
     async def live(*, with_engine: bool) -> None:
-        bodhi = guest(folder)
+        bodhi = guest(kind, folder)
         async with started(hosting(kind, {"/bodhi": bodhi})):
             if with_engine:
                 assert (await bodhi.server.chat_completion(HELLO, stream=False)).text == "hello there"
+        forgotten(kind)
 
     found = {
         "mounts": left(int(mounts), mount),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.asgi.guests import KINDS
+from tests.asgi.guests import BRIDGE, KINDS
 from tests.servers import ROOT
 
 pytestmark = pytest.mark.timeout(400)  # processes that import everything, on machines that are slow
@@ -36,7 +36,7 @@ async def said_by(script: str, *arguments: str) -> Any:
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, BRIDGE])
 async def test_nothing_of_the_process_is_changed_and_nothing_is_kept(kind: str, isolation: str, tmp_path: Path) -> None:
     said = await said_by("guest_script", kind, isolation, str(tmp_path))
     assert {step: changes for step, changes in said["changed"].items() if changes} == {}
@@ -46,7 +46,7 @@ async def test_nothing_of_the_process_is_changed_and_nothing_is_kept(kind: str, 
     assert said["at exit"] <= 4
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, BRIDGE])
 async def test_a_thousand_mounts_and_some_lives_leave_nothing_behind(kind: str, tmp_path: Path) -> None:
     said = await said_by("mounts_script", kind, str(tmp_path), str(MOUNTS.get(kind, 1000)), "16", "8")
     for what, bound in (("mounts", BLOCKS_OF_A_MOUNT), ("lives", BLOCKS_OF_A_LIFE), ("engines", BLOCKS_OF_A_LIFE)):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -117,10 +118,10 @@ def test_installing_too_late_or_into_something_else_says_what_to_do(app: BodhiAp
 
 async def test_the_callers_scope_is_never_changed(app: BodhiApp) -> None:
     scope = {
-        "type": "http", "method": "GET", "path": "/ping", "root_path": "", "headers": [], "query_string": b"",
-        "state": {"host": 1},
+        "type": "http", "method": "GET", "path": "/ping", "root_path": "", "headers": [(b"a", b"b")],
+        "query_string": b"", "state": {"host": 1}, "session": {"user": "ann"}, "extensions": {"x": {}},
     }  # fmt: skip
-    before = {**scope, "state": dict(scope["state"])}  # type: ignore[call-overload]
+    before = deepcopy(scope)
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:

@@ -59,12 +59,13 @@ async def test_quarts_own_test_app_starts_and_stops_us(make_settings: Settings) 
     app = make_quart()
     extension = QuartBodhi(path="/llm", **make_settings())
     extension.init_app(app)
-    async with app.test_app() as running:
-        assert extension.bodhi.status == "ready"
-        client = running.test_client()
-        assert await (await client.get("/ask")).get_data(as_text=True) == "hello there"
-        assert await (await client.get("/llm/ping")).get_json() == {"message": "pong"}
-    assert extension.bodhi.status == "stopped"
+    for _ in range(2):
+        async with app.test_app() as running:
+            assert extension.bodhi.status == "ready"
+            client = running.test_client()
+            assert await (await client.get("/ask")).get_data(as_text=True) == "hello there"
+            assert await (await client.get("/llm/ping")).get_json() == {"message": "pong"}
+        assert extension.bodhi.status == "stopped"
 
 
 def test_the_hosts_session_is_read_by_its_own_interface_and_left_alone(make_settings: Settings) -> None:
