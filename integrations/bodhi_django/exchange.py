@@ -19,9 +19,13 @@ BODY_WANTED: Final = "bodhi_django.body_wanted"
 
 @dataclass(slots=True)
 class Hand:
-    """Where the reader lays the next piece before it reads on; an empty one is the end of the body."""
+    """Where the reader lays the next piece before it reads on; an empty one is the end of the body.
+
+    ``work`` is the application, once it runs: when it is cancelled, the reader is told what it still has to say.
+    """
 
     piece: bytes = b""
+    work: "asyncio.Task[None] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class _Exchange:
         error = None
         try:
             await self.app(self.scope, self._receive, self._tell)
+        except asyncio.CancelledError:
+            await self._tell(_End(None))
+            raise
         except Exception as raised:  # handed to the reader
             error = raised
         await self._tell(_End(error))
@@ -75,7 +82,7 @@ async def exchange(app: App, scope: Any, hand: Hand) -> AsyncGenerator[Message]:
     application raises.
     """
     inside = _Exchange(app, scope)
-    running = asyncio.create_task(inside.run(), name="bodhi-django-exchange")
+    running = hand.work = asyncio.create_task(inside.run(), name="bodhi-django-exchange")
     try:
         while not isinstance(message := await inside.out.get(), _End):
             yield message
