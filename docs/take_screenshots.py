@@ -109,23 +109,24 @@ async def fastapi_helpdesk(browser: Browser, folder: Path) -> None:
 
 @asynccontextmanager
 async def scripted_helpdesk(folder: Path) -> AsyncIterator[str]:
-    """The helpdesk with the script of its tests in the place of the model: the demo model seldom calls its tools."""
+    """The helpdesk with a script in the place of the model: the demo model seldom calls its tools."""
     sys.path.insert(0, str(ROOT / "sample_projects" / "fastapi_helpdesk"))
     from bodhi_asgi import BodhiApp
-    from bodhi_fastapi import bodhi_of_host
+    from bodhi_asgi.testing import Script, scripted
     from helpdesk.app import create_app
     from helpdesk.settings import Settings
-    from sample_projects.fastapi_helpdesk.tests.conftest import Script
 
-    app = create_app(Settings(database=folder / "scripted.db"), BodhiApp(data_dir=folder / "scripted"))
-    app.dependency_overrides[bodhi_of_host] = Script
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
+    bodhi = BodhiApp()
+    async with scripted(bodhi, Script(strict=False)) as script:
+        script.calls("close_ticket", {"number": 2}, times=None)
+        app = create_app(Settings(database=folder / "scripted.db"), bodhi)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+        serving = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        server.should_exit = True
+        await serving
 
 
 async def django_library(browser: Browser, folder: Path) -> None:

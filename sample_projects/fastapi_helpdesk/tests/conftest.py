@@ -9,8 +9,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import uvicorn
@@ -19,7 +17,7 @@ from playwright.async_api import Page, async_playwright, expect
 from starlette.testclient import TestClient
 
 from bodhi_asgi import BodhiApp
-from bodhi_fastapi import bodhi_of_host
+from bodhi_asgi.testing import Script
 from helpdesk.app import create_app
 from helpdesk.settings import Settings
 
@@ -29,59 +27,16 @@ PROJECT = Path(__file__).parents[1]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-class Script:
-    """Stands in for the verbs of bodhi: the model closes ticket 2, and tells what came of it."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    async def chat_completion(self, request: dict[str, Any], *, stream: bool) -> Any:
-        last = request["messages"][-1]
-        if last["role"] == "tool":
-            self.told.append(last["content"])
-            return Chunks(content="Done.")
-        function = SimpleNamespace(name="close_ticket", arguments='{"number": 2}')
-        return Chunks(tool_calls=[SimpleNamespace(index=0, id="call_1", function=function)])
-
-
-class Chunks:
-    """One answer in two chunks, in the shape of OpenAI's."""
-
-    def __init__(self, **delta: Any) -> None:
-        whole = {"content": None, "reasoning_content": None, "tool_calls": None, **delta}
-        end = "tool_calls" if delta.get("tool_calls") else "stop"
-        choice = SimpleNamespace(delta=SimpleNamespace(**whole), finish_reason=end)
-        usage = SimpleNamespace(prompt_tokens=1, completion_tokens=1)
-        self._chunks = [
-            SimpleNamespace(choices=[choice], usage=None),
-            SimpleNamespace(choices=[], usage=usage),
-        ]
-
-    def __aiter__(self) -> "Chunks":
-        return self
-
-    async def __anext__(self) -> Any:
-        if not self._chunks:
-            raise StopAsyncIteration
-        return self._chunks.pop(0)
-
-    async def aclose(self) -> None:
-        self._chunks.clear()
+@pytest.fixture
+def bodhi_app() -> BodhiApp:
+    """The helpdesk's own server. The fixture ``scripted`` of bodhi_asgi.testing lets a script speak for its models."""
+    return BodhiApp()
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> FastAPI:
-    """The helpdesk with an engine that says every question again."""
-    bodhi = BodhiApp(data_dir=tmp_path / "bodhi", engine={"runner": "echo", "isolation": "thread"})
-    return create_app(Settings(database=tmp_path / "helpdesk.db"), bodhi)
-
-
-@pytest.fixture
-def script(app: FastAPI) -> Script:
-    """Has a script speak in the place of the model."""
-    script = Script()
-    app.dependency_overrides[bodhi_of_host] = lambda: script
-    return script
+def app(tmp_path: Path, bodhi_app: BodhiApp, scripted: Script) -> FastAPI:
+    """The helpdesk, whose model says what a test has written down."""
+    return create_app(Settings(database=tmp_path / "helpdesk.db"), bodhi_app)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from bodhi_asgi import BodhiApp
+from bodhi_asgi.testing import Script
 from notes.app import create_app
 from notes.settings import Settings
 
@@ -25,10 +26,15 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Starlette:
-    """The notes with an engine that says every question again, and whose vectors count words."""
-    bodhi = BodhiApp(data_dir=tmp_path / "bodhi", engine={"runner": "echo", "isolation": "thread"})
-    return create_app(Settings(database=tmp_path / "notes.db", embedding_model="demo"), bodhi)
+def bodhi_app() -> BodhiApp:
+    """The notes' own server. The fixture ``scripted`` of bodhi_asgi.testing lets a script speak for its models."""
+    return BodhiApp()
+
+
+@pytest.fixture
+def app(tmp_path: Path, bodhi_app: BodhiApp, scripted: Script) -> Starlette:
+    """The notes, whose models say what a test has written down, and give texts with words in common near vectors."""
+    return create_app(Settings(database=tmp_path / "notes.db", embedding_model="demo"), bodhi_app)
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from bodhi_asgi import BodhiApp
+from bodhi_asgi import BodhiApp, Busy, Unavailable
+from bodhi_asgi.testing import Gate, Script, visiting
 from notes.app import create_app
 from notes.settings import Settings
 from notes.store import PASSAGE_CHARACTERS, passages
@@ -51,19 +53,22 @@ def test_a_form_that_is_too_large_is_not_read(client: TestClient) -> None:
     assert client.post("/notes", data={"body": "a" * 1_000_001}).status_code == 413
 
 
-def test_a_summary_streams_and_is_kept_until_the_note_changes(client: TestClient) -> None:
+def test_a_summary_streams_and_is_kept_until_the_note_changes(scripted: Script, client: TestClient) -> None:
+    scripted.says("Tea is drunk with milk.")
     note = add(client, "Tea", "with milk")
     with client.stream("POST", f"{note}/summary", headers={"accept": "text/event-stream"}) as answer:
         said = events("".join(answer.iter_text()))
     assert said[-1] == ("done", {})
     assert len(said) > 2
     summary = "".join(data["text"] for name, data in said if name == "message")
-    assert summary.split() == ["Tea", "with", "milk"]
+    assert summary == "Tea is drunk with milk."
+    scripted.assert_asked("with milk", system="one or two sentences", temperature=0, times=1)
     assert f">{summary}</p>" in client.get(note).text
     assert f">{summary}</p>" not in client.post(note, data={"title": "Tea", "body": "with lemon"}).text
 
 
-def test_a_summary_comes_without_a_script_too(client: TestClient) -> None:
+def test_a_summary_comes_without_a_script_too(scripted: Script, client: TestClient) -> None:
+    scripted.says("Tea is drunk with milk.")
     note = add(client, "Tea", "with milk")
     answer = client.post(f"{note}/summary")
     assert answer.url.path == note
@@ -91,18 +96,33 @@ def test_notes_are_found_by_words_and_the_page_says_so_when_no_model_makes_vecto
             assert "Nothing like that" in client.get("/", params={"q": "greenxtea"}).text
 
 
-def test_the_error_of_a_model_reaches_the_reader(tmp_path: Path) -> None:
-    bodhi = BodhiApp(data_dir=tmp_path / "bodhi", engine={"runner": "echo", "isolation": "thread"})
-    settings = Settings(database=tmp_path / "notes.db", chat_model="nothing")
-    with TestClient(create_app(settings, bodhi), "http://localhost") as client:
-        note = add(client, "Tea")
-        answer = client.post(f"{note}/summary", headers={"accept": "text/event-stream"})
-        ((name, data),) = events(answer.text)
-        assert name == "error"
-        assert "nothing" in data["message"]
-        page = client.post(f"{note}/summary")
-        assert page.status_code == 404
-        assert 'role="alert"' in page.text
+def test_the_error_of_a_model_reaches_the_reader_and_half_a_summary_is_not_kept(
+    scripted: Script, client: TestClient
+) -> None:
+    scripted.says("Tea is ", Unavailable("the model has fallen over"))
+    scripted.fails(Busy("everybody asks at once"))
+    note = add(client, "Tea")
+    *words, (name, data) = events(client.post(f"{note}/summary", headers={"accept": "text/event-stream"}).text)
+    assert words
+    assert (name, data) == ("error", {"message": "the model has fallen over"})
+    page = client.post(f"{note}/summary")
+    assert page.status_code == 429
+    assert 'role="alert"' in page.text
+    assert "Tea is" not in page.text
+
+
+async def test_a_reader_who_stops_stops_the_model(scripted: Script, app: Starlette) -> None:
+    gate = Gate()
+    scripted.says("Tea is ", gate, "drunk with milk.")
+    async with visiting(app, base_url="http://localhost") as client:
+        note = (await client.post("/notes", data={"title": "Tea"})).headers["location"]
+        stream = client.stream("POST", f"{note}/summary", headers={"accept": "text/event-stream"})
+        async with stream as answer:
+            lines = answer.aiter_lines()
+            while '"Tea' not in await anext(lines):
+                pass
+        await scripted.last.over()
+    assert scripted.last.outcome == "cancelled"
 
 
 @pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}])
