@@ -41,7 +41,8 @@ async def serving(app: Any, *, send_buffer: int = 0, **options: Any) -> AsyncIte
     With ``send_buffer``, no more bytes than about that wait in the system for a client that does not read, and few in
     the server: it stands still after few words.
     """
-    with socket.socket() as listening:
+    # TCP by name: asyncio sends small pieces at once only where it is told.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         if send_buffer:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
             options["http"] = ShallowProtocol

@@ -15,7 +15,7 @@ import pytest
 from bodhi_asgi import BodhiServer, BodhiServerBuilder, Grants, MissingDependency
 from bodhi_asgi.auth.connection import Connection
 from bodhi_asgi.http.guard import HostGuard, HostRefused
-from bodhi_asgi.http.listener import AddressRefused, PortInUse
+from bodhi_asgi.http.listener import AddressRefused, PortInUse, bind
 from tests.http.conftest import USE, RawClient
 
 ECHO = {"runner": "poison", "isolation": "thread", "n_ctx": 4096, "slots": 4}
@@ -62,6 +62,21 @@ async def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AddressRefused, match=r"cannot listen on 192\.0\.2\.1:0"):
         await server.start()
     assert server.status == "stopped"
+
+
+async def test_what_is_written_does_not_wait_for_what_was_written_before() -> None:
+    said: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        option = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        said.set_result(option)
+        writer.close()
+
+    listening = bind("127.0.0.1", 0)
+    async with await asyncio.start_server(connected, sock=listening):
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        assert await said
+        writer.close()
 
 
 async def test_without_uvicorn_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
