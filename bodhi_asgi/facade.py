@@ -6,6 +6,7 @@ serialise as those shapes.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from pydantic import BaseModel
@@ -43,6 +44,7 @@ from bodhi_asgi.streams import ChatCompletionStream, CompletionStream
 from bodhi_asgi.tokens.types import CreatedToken, Token, TokenSpec
 from bodhi_asgi.types import Page
 from bodhi_asgi.validation import validated
+from bodhi_asgi.wire.logprobs import size_of
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -315,9 +317,15 @@ class Bodhi:
             )
             return ChatCompletionStream(self._lifecycle, answer, encoder.encode)
         reply = await services.inference.complete(caller, call.request)
-        return encode_reply(
-            reply, request_id=request_id, model=call.request.model, created=created, is_legacy=call.is_legacy
+        make = partial(
+            encode_reply,
+            reply,
+            request_id=request_id,
+            model=call.request.model,
+            created=created,
+            is_legacy=call.is_legacy,
         )
+        return await services.desk.encode(make, size=size_of(reply))
 
     async def _continue(
         self,
@@ -337,7 +345,8 @@ class Bodhi:
             )
             return CompletionStream(self._lifecycle, answer, encoder.encode)
         reply = await services.inference.complete(caller, *call.requests)
-        return encode_completion(reply, request_id=request_id, model=call.model, created=created)
+        make = partial(encode_completion, reply, request_id=request_id, model=call.model, created=created)
+        return await services.desk.encode(make, size=size_of(reply))
 
     async def _call(self, verb: Callable[[Services, Caller], Awaitable[T]]) -> T:
         async def run(services: Services) -> T:

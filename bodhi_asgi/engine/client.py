@@ -97,11 +97,13 @@ class ProcessEngine:
 
     async def submit(self, work: Job) -> AsyncIterator[Delta]:
         """Run one request; see :meth:`~bodhi_asgi.engine.types.Engine.submit`."""
-        mark = fingerprint(self._spec, work.request)
+        mark = ""  # made when it is looked for: it costs as much as sending the request
         ends_at = None if work.deadline_s is None else self._clock.monotonic() + work.deadline_s
         alone = is_announced = False
         for _ in range(MOST_TRIES):
-            self._quarantine.check(mark)
+            if self._quarantine:
+                mark = mark or fingerprint(self._spec, work.request)
+                self._quarantine.check(mark)
             connection = await self._supervisor.connection()
             delivered = False
             try:
@@ -131,7 +133,7 @@ class ProcessEngine:
                     raise EngineLost("the engine ended in the middle of this answer; try again") from lost
                 if reading.has_started and not lost.in_order:
                     if alone:
-                        raise self._quarantine.add(mark) from None
+                        raise self._quarantine.add(mark or fingerprint(self._spec, work.request)) from None
                     alone = True
             finally:
                 reading.close()

@@ -51,6 +51,7 @@ class Scheduler:
         self._sequences: dict[str, Running] = {}
         self._next_number = 0
         self._ended: list[int] = []
+        self._ahead: list[Chunk] = []  # to be delivered before what else comes of the step
         self._steps = 0
         self._prompt_tokens = 0
         self._completion_tokens = 0
@@ -143,6 +144,8 @@ class Scheduler:
             elif row.wants_token and (chunk := self._accept(sequence, result.drawn[row.slot])) is not None:
                 chunks.append(chunk)
         self._cells.has_computed(plan.tokens)
+        if self._ahead:
+            chunks, self._ahead = self._ahead + chunks, []
         return chunks
 
     def ended_samplers(self) -> list[int]:
@@ -214,6 +217,9 @@ class Scheduler:
 
     def _accept(self, sequence: Running, drawn: Drawn) -> Chunk | None:
         chunk = sequence.accept(drawn, self._vocabulary, self._n_ctx)
+        if sequence.ahead:
+            self._ahead += sequence.ahead
+            sequence.ahead = []
         if chunk is not None and chunk.is_final:
             self._end(sequence)
         return chunk

@@ -17,6 +17,9 @@ from bodhi_asgi.messages.conversation import TextPrompt
 SCORED_AT_ONCE: Final = 32
 """Tokens of a step whose log probabilities are wanted: each costs its logits, nearly a megabyte of a large model."""
 
+SHOWN_AT_ONCE: Final = 256
+"""Tokens of an echoed prompt whose log probabilities are in one chunk: a reader takes a millisecond for as many."""
+
 
 @dataclass(eq=False, slots=True)
 class Sequence:
@@ -25,7 +28,8 @@ class Sequence:
     What is not computed yet is pending: the whole prompt at first, one token in each decode step, everything again
     after a preemption. While a sequence waits for another to compute a beginning that they share, ``promised`` tokens
     will come from there. Pieces of its prompt end at each of ``halts``, where it is worth to share it as it stands.
-    ``number`` orders sequences by age and names their sampler.
+    ``number`` orders sequences by age and names their sampler. The chunks ``ahead`` are to be delivered before the one
+    that :meth:`accept` returns.
     """
 
     number: int
@@ -46,6 +50,7 @@ class Sequence:
     scores: Scores = field(init=False)
     has_prompt_to_show: bool = field(init=False)
     prompt_scores: list[Drawn] = field(init=False)
+    ahead: list[Chunk] = field(default_factory=list)
     thoughts: Thoughts = field(default_factory=lambda: Thoughts(None))
 
     def __post_init__(self) -> None:
@@ -169,7 +174,7 @@ class Sequence:
         return Chunk(self.work.id, text, part=self.scores.release(self.text)) if text else None
 
     def _after_prompt(self, chunk: Chunk, vocabulary: Vocabulary) -> Chunk:
-        """The chunk with the prompt before it."""
+        """The chunk with the prompt before it; of a long one with log probabilities, the first pieces go ahead."""
         prompt, tokens = self.work.request.prompt, self.tokens[: self.prompt_tokens]
         if isinstance(prompt, TextPrompt):
             text = prompt.text
@@ -180,7 +185,13 @@ class Sequence:
         first = TokenLogprob(tokens[0], vocabulary.piece(tokens[0]), None)
         following = (scored(one, vocabulary) for one in self.prompt_scores)
         left = chunk.part.tokens if isinstance(chunk.part, Logprobs) else ()
-        return replace(chunk, text=text + chunk.text, part=Logprobs((first, *following, *left)))
+        shown = (first, *following, *left)
+        *pieces, last = (shown[begin : begin + SHOWN_AT_ONCE] for begin in range(0, len(shown), SHOWN_AT_ONCE))
+        if not pieces:
+            return replace(chunk, text=text + chunk.text, part=Logprobs(last))
+        self.ahead = [Chunk(chunk.work_id, part=Logprobs(piece)) for piece in pieces]
+        self.ahead[0] = replace(self.ahead[0], text=text)
+        return replace(chunk, part=Logprobs(last))
 
     def _last(self, text: str, finish: FinishReason) -> Chunk:
         return Chunk(self.work.id, text, finish, self.usage, part=self.scores.release_last(self.text))

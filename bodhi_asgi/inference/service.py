@@ -4,6 +4,7 @@ The caller is asked, the model's name resolved, the engine found and the work ha
 Closing the stream, or cancelling the task that reads it, ends the work in the engine.
 """
 
+from collections import defaultdict
 from contextlib import aclosing
 from itertools import islice
 from typing import Protocol
@@ -16,8 +17,8 @@ from bodhi_asgi.ids import new_id
 from bodhi_asgi.inference.answer import AnswerStream
 from bodhi_asgi.inference.choices import Choices, best, split
 from bodhi_asgi.inference.manners import family_of, reader_maker
-from bodhi_asgi.inference.whole import joined
-from bodhi_asgi.messages.answers import Delta, Reply
+from bodhi_asgi.inference.whole import Whole
+from bodhi_asgi.messages.answers import Reply
 from bodhi_asgi.messages.generation import GenerateRequest
 from bodhi_asgi.metrics.meters import Meters
 from bodhi_asgi.models.service import ModelService
@@ -79,12 +80,12 @@ class InferenceService:
 
     async def complete(self, caller: Caller, request: GenerateRequest, *more: GenerateRequest) -> Reply:
         """All of the answer, or of all that are wanted. Permissions and errors as :meth:`stream`."""
-        deltas: dict[int, list[Delta]] = {}
+        wholes: dict[int, Whole] = defaultdict(Whole)
         async with aclosing(await self.stream(caller, request, *more)) as answer:
             async for delta in answer:
-                deltas.setdefault(delta.index, []).append(delta)
+                wholes[delta.index].add(delta)
                 if delta.usage is not None:
-                    answers = (joined(deltas[index]) for index in sorted(deltas))
+                    answers = (wholes[index].answer() for index in sorted(wholes))
                     groups = ((each, list(islice(answers, max(each.n, each.best_of)))) for each in (request, *more))
                     return Reply(tuple(one for each, own in groups for one in best(own, each)), delta.usage)
         raise Broken("the engine ended an answer without its final word")

@@ -1,6 +1,6 @@
 """What a model answers, whole and piece by piece, and the tokens that it took."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -125,3 +125,7 @@ class Reply:
 
     answers: tuple[Answer, ...]
     usage: Usage
+
+    def without_logprobs(self) -> "Reply":
+        """The same without log probabilities."""
+        return replace(self, answers=tuple(replace(answer, logprobs=()) for answer in self.answers))

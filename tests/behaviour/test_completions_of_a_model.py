@@ -56,6 +56,16 @@ async def test_what_completions_may_ask_for_holds_with_a_real_model(door: Door) 
     pieces = [piece for choice in streamed if choice["logprobs"] for piece in choice["logprobs"]["tokens"]]
     assert pieces == echoed["logprobs"]["tokens"]
 
+    # A long prompt's are streamed in pieces, so that no reader is held up by them.
+    long = ((await door.ask("tokenize", {"model": "gapped", "prompt": PROMPT}, token)).body["tokens"] * 50)[:400]
+    echoed = (await complete(long, echo=True, logprobs=1, max_tokens=2))["choices"][0]
+    chunks = await door.stream_completion(ask(long, echo=True, logprobs=1, max_tokens=2), token)
+    scored = [chunk["choices"][0]["logprobs"] for chunk in chunks if chunk["choices"][0]["logprobs"]]
+    assert max(len(one["tokens"]) for one in scored) < len(long)
+    for field in ("tokens", "text_offset"):
+        assert [value for one in scored for value in one[field]] == echoed["logprobs"][field]
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == echoed["text"]
+
     # The best of several are the likeliest, and all that were written count.
     best = await complete(n=2, best_of=4, logprobs=0, temperature=1.5, seed=5)
     chances = [choice["logprobs"]["token_logprobs"] for choice in best["choices"]]

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from bodhi_asgi import readings
+from bodhi_asgi import facade, readings
 from bodhi_asgi.engine.runners.echo import WIDTH
+from bodhi_asgi.http.routes import chat as chat_route
+from bodhi_asgi.http.routes import completions as completions_route
 from bodhi_asgi.http.routes import reading as routes
 from bodhi_asgi.strict_json import MAX_VALUES
 from tests.behaviour.doors import Door
@@ -268,6 +270,34 @@ async def test_what_is_long_is_put_into_an_answer_beside_the_loop(
             body.get("input", body.get("documents"))
         )
     assert {"encode_embeddings", "encode_rerank"} <= threads.keys()
+    assert all(thread.startswith("bodhi-bodies") == is_long for thread in threads.values()), threads
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+async def test_log_probabilities_of_a_long_answer_are_written_beside_the_loop(
+    door: Door, token: str, monkeypatch: pytest.MonkeyPatch, is_long: bool
+) -> None:
+    threads: dict[str, str] = {}
+    for module, name in (
+        (facade, "encode_reply"),
+        (facade, "encode_completion"),
+        (chat_route, "to_json"),
+        (completions_route, "to_json"),
+    ):
+        monkeypatch.setattr(module, name, _noting(threads, f"{module.__name__}.{name}", getattr(module, name)))
+    words = " ".join(f"w{number}" for number in range(80 if is_long else 3))
+    messages = [{"role": "user", "content": words}]
+    asked = {"model": "parrot", "n": 4}
+    chat = await door.chat({**asked, "messages": messages, "logprobs": True, "top_logprobs": 1}, token)
+    text = await door.complete({**asked, "prompt": words, "logprobs": 1, "max_tokens": 100}, token)
+    for choice in chat.body["choices"]:
+        content = choice["logprobs"]["content"]
+        assert "".join(one["token"] for one in content) == choice["message"]["content"] == words
+        assert all(len(one["top_logprobs"]) == 1 for one in content)
+    for choice in text.body["choices"]:
+        assert "".join(choice["logprobs"]["tokens"]) == choice["text"] == words
+        assert len({len(values) for values in choice["logprobs"].values()}) == 1
+    assert len(threads) == 2
     assert all(thread.startswith("bodhi-bodies") == is_long for thread in threads.values()), threads
 
 

@@ -28,6 +28,9 @@ PROTOCOL_VERSION: Final = 9
 CREDITS: Final = 32
 """Chunks that may be under way to one reader before its sequence is paused."""
 
+HANDY_BYTES: Final = 64 * 1024
+"""Several chunks that take more are spread over frames, so that a host's event loop has its turns between them."""
+
 NONCE_BYTES: Final = 32
 
 Row = list[Any]
@@ -85,13 +88,17 @@ def chunk_to_row(request_id: int, chunk: Chunk) -> Row:
 
 
 def chunk_frames(rows: list[Row]) -> list[bytes]:
-    """The frame that carries ``rows``; several where one would be over the limit.
+    """The frame that carries ``rows``; several where one would be over the limit, or hold up who reads it.
 
     Text that is no valid Unicode is mended, and a single chunk that fits no frame becomes an error, so that no answer
     of one request can keep those of others from leaving.
     """
     try:
-        return [encode({"op": "chunks", "rows": rows})]
+        frame = encode({"op": "chunks", "rows": rows})
+        if len(frame) <= HANDY_BYTES or len(rows) == 1:
+            return [frame]
+        middle = len(rows) // 2
+        return chunk_frames(rows[:middle]) + chunk_frames(rows[middle:])
     except FrameTooLarge:
         if len(rows) == 1:
             too_large = Chunk("", error=Broken("the model's answer holds a piece that is too large to pass on"))

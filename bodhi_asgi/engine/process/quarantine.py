@@ -18,6 +18,10 @@ class Quarantine:
         self._clock = clock
         self._until: dict[str, float] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there is anybody to look for."""
+        return bool(self._until)
+
     def add(self, fingerprint: str) -> RequestQuarantined:
         """Remember a culprit. Returns the error for whoever sent it."""
         if len(self._until) >= MOST:

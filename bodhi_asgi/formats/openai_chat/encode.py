@@ -3,7 +3,7 @@
 Chunks are plain dicts on the token path: building a validated object for each would cost more than the token.
 """
 
-from bodhi_asgi.formats.openai_chat.logprobs import ChoiceLogprobs, delta_logprobs, logprobs_of
+from bodhi_asgi.formats.openai_chat.logprobs import delta_logprobs, logprobs_json, logprobs_shape
 from bodhi_asgi.formats.openai_chat.schema import (
     CallShape,
     ChatCompletion,
@@ -14,6 +14,7 @@ from bodhi_asgi.formats.openai_chat.schema import (
 )
 from bodhi_asgi.messages.answers import Answer, Delta, FinishReason, Reply, ToolCallDelta
 from bodhi_asgi.types import JSON, JSONObject
+from bodhi_asgi.wire.logprobs import reply_json
 from bodhi_asgi.wire.usage import UsageShape, usage_shape
 
 
@@ -33,12 +34,20 @@ def encode_reply(reply: Reply, *, request_id: str, model: str, created: int, is_
                 index=index,
                 message=_message(answer, is_legacy),
                 finish_reason=_reason(answer.finish, is_legacy),
-                logprobs=ChoiceLogprobs.model_validate(logprobs_of(answer.logprobs)) if answer.logprobs else None,
+                logprobs=logprobs_shape(answer.logprobs) if answer.logprobs else None,
             )
             for index, answer in enumerate(reply.answers)
         ],
         usage=UsageShape.model_validate(usage_shape(reply.usage)),
     )
+
+
+def to_json(reply: Reply, *, request_id: str, model: str, created: int, is_legacy: bool = False) -> bytes:
+    """The same as JSON, some tokens at a time: called beside the event loop, it leaves that its turns."""
+    completion = encode_reply(
+        reply.without_logprobs(), request_id=request_id, model=model, created=created, is_legacy=is_legacy
+    )
+    return reply_json(completion.model_dump(), [logprobs_json(answer.logprobs) for answer in reply.answers])
 
 
 def _message(answer: Answer, is_legacy: bool) -> ReplyMessage:

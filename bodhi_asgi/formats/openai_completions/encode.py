@@ -1,12 +1,13 @@
 """From neutral answers to the completion and its chunks, which are plain dicts on the token path."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from bodhi_asgi.formats.openai_completions.schema import Completion
+from bodhi_asgi.formats.openai_completions.schema import Completion, CompletionChoice, CompletionLogprobs
 from bodhi_asgi.messages.answers import Delta, Logprobs, Reply, TokenLogprob
 from bodhi_asgi.types import JSON, JSONObject
-from bodhi_asgi.wire.logprobs import token_text
-from bodhi_asgi.wire.usage import usage_shape
+from bodhi_asgi.wire.logprobs import list_json, reply_json, token_text
+from bodhi_asgi.wire.usage import UsageShape, usage_shape
 
 
 def completion_id(request_id: str) -> str:
@@ -17,23 +18,27 @@ def completion_id(request_id: str) -> str:
 def encode_reply(reply: Reply, *, request_id: str, model: str, created: int) -> Completion:
     """Whole answers. ``created`` is in Unix seconds."""
     choices = [
-        {
-            "text": answer.text,
-            "index": index,
-            "finish_reason": answer.finish.value,
-            "logprobs": _logprobs(answer.logprobs, 0) if answer.logprobs else None,
-        }
+        CompletionChoice(
+            text=answer.text,
+            index=index,
+            finish_reason=answer.finish.value,
+            logprobs=_logprobs_shape(answer.logprobs) if answer.logprobs else None,
+        )
         for index, answer in enumerate(reply.answers)
     ]
-    return Completion.model_validate(
-        {
-            "id": completion_id(request_id),
-            "created": created,
-            "model": model,
-            "choices": choices,
-            "usage": usage_shape(reply.usage),
-        }
+    return Completion(
+        id=completion_id(request_id),
+        created=created,
+        model=model,
+        choices=choices,
+        usage=UsageShape.model_validate(usage_shape(reply.usage)),
     )
+
+
+def to_json(reply: Reply, *, request_id: str, model: str, created: int) -> bytes:
+    """The same as JSON, some tokens at a time: called beside the event loop, it leaves that its turns."""
+    completion = encode_reply(reply.without_logprobs(), request_id=request_id, model=model, created=created)
+    return reply_json(completion.model_dump(), [_logprobs_json(answer.logprobs) for answer in reply.answers])
 
 
 class CompletionChunkEncoder:
@@ -54,7 +59,7 @@ class CompletionChunkEncoder:
     def encode(self, delta: Delta) -> list[JSONObject]:
         """The chunks for one delta: none, one, or on the last delta two."""
         chunks: list[JSONObject] = []
-        if delta.text or delta.finish is not None:
+        if delta.text or delta.part is not None or delta.finish is not None:
             chunks.append(self._chunk(delta))
         if self._include_usage and delta.usage is not None:
             chunks.append({**self._head, "choices": [], "usage": {**usage_shape(delta.usage)}})
@@ -68,12 +73,25 @@ class CompletionChunkEncoder:
             "text": delta.text,
             "index": delta.index,
             "finish_reason": None if delta.finish is None else delta.finish.value,
-            "logprobs": _logprobs(scores, before) if scores else None,
+            "logprobs": {**_logprobs(scores, before)} if scores else None,
         }
         return {**self._head, "choices": [choice]}
 
 
-def _logprobs(tokens: Iterable[TokenLogprob], offset: int) -> JSONObject:
+def _logprobs_shape(tokens: Sequence[TokenLogprob]) -> CompletionLogprobs:
+    """What was just computed is not validated again."""
+    values: Any = _logprobs(tokens, 0)
+    return CompletionLogprobs.model_construct(**values)
+
+
+def _logprobs_json(tokens: Sequence[TokenLogprob]) -> bytes:
+    if not tokens:
+        return b"null"
+    lists = (b'"%s":%s' % (name.encode(), list_json(values)) for name, values in _logprobs(tokens, 0).items())
+    return b"{" + b",".join(lists) + b"}"
+
+
+def _logprobs(tokens: Iterable[TokenLogprob], offset: int) -> dict[str, list[JSON]]:
     texts: list[JSON] = []
     values: list[JSON] = []
     likeliest: list[JSON] = []

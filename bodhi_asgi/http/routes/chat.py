@@ -1,16 +1,19 @@
 """Chat completions in the OpenAI dialect."""
 
+from functools import partial
+
 from starlette.responses import Response
 
 from bodhi_asgi.caller import Scope
 from bodhi_asgi.errors import Kind
 from bodhi_asgi.formats.openai_chat.decode import decode
-from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, encode_reply
+from bodhi_asgi.formats.openai_chat.encode import ChunkEncoder, to_json
 from bodhi_asgi.formats.openai_chat.schema import ChatCompletion, ChatCompletionRequest
 from bodhi_asgi.http.answers import answer_frames
-from bodhi_asgi.http.errors import error_frame, json_response
+from bodhi_asgi.http.errors import error_frame
 from bodhi_asgi.http.route import Call, Dialect, Route
 from bodhi_asgi.http.stream import EventStream
+from bodhi_asgi.wire.logprobs import size_of
 
 
 async def complete(call: Call) -> Response | EventStream:
@@ -29,10 +32,8 @@ async def complete(call: Call) -> Response | EventStream:
         )
         return EventStream(answer_frames(answer, encoder.encode), error_frame(Dialect.OPENAI), answer.aclose)
     reply = await call.services.inference.complete(call.caller, asked.request)
-    completion = encode_reply(
-        reply, request_id=call.request_id, model=model, created=created, is_legacy=asked.is_legacy
-    )
-    return json_response(completion.model_dump())
+    make = partial(to_json, reply, request_id=call.request_id, model=model, created=created, is_legacy=asked.is_legacy)
+    return Response(await call.services.desk.encode(make, size=size_of(reply)), media_type="application/json")
 
 
 ROUTES = (
