@@ -131,11 +131,17 @@ async def on_error(_: Any, error: Exception) -> Any:
     return PlainTextResponse("the host handled it", 599)
 
 
+async def passed_on(request: Any, call_next: Any) -> Any:
+    """Middleware as many hosts have it, behind which ``request.is_disconnected()`` never turns true."""
+    return await call_next(request)
+
+
 def starlette() -> Any:
     """Starlette and FastAPI, which differ in their class only."""
     from fastapi import FastAPI
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware
     from starlette.middleware.sessions import SessionMiddleware
     from starlette.routing import Mount, Route
 
@@ -145,7 +151,10 @@ def starlette() -> Any:
     lifespan = combine_lifespans(bodhi.lifespan, own_lifespan) if ATTACH == "lifespan" else own_lifespan
     host = make(
         routes=[Route(path, view) for path, view in starlette_pages().items()],
-        middleware=[Middleware(SessionMiddleware, secret_key="the host's")],
+        middleware=[
+            Middleware(SessionMiddleware, secret_key="the host's"),
+            *([Middleware(BaseHTTPMiddleware, dispatch=passed_on)] if ATTACH == "none" else []),
+        ],
         exception_handlers={Exception: on_error, KeyError: on_error},
         lifespan=lifespan,
     )

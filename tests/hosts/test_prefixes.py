@@ -71,7 +71,7 @@ def test_routes_of_fastapi_know_where_they_are(outer: str, tmp_path: Path) -> No
         assert client.post("/llm/v1/chat/completions", json=hello(), headers=AS_ANN).status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["starlette", "fastapi", "django", "quart", "a mount of its own"])
+@pytest.mark.parametrize("kind", [*KINDS, "a mount of its own"])
 def test_a_root_path_that_the_server_says_beside_the_path_is_followed(kind: str, tmp_path: Path) -> None:
     """As hypercorn and daphne do, where uvicorn puts it in front of the path."""
     inner = host(kind, made(tmp_path), "/llm")

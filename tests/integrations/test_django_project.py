@@ -1,5 +1,6 @@
 """A whole Django project on real servers, under ASGI and under WSGI: the same answers, users and refusals on both."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +72,22 @@ def facts(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module", params=SERVERS)
 def site(request: pytest.FixtureRequest, folder: Path, facts: dict[str, str]) -> Iterator[Site]:
-    command = [sys.executable, "-W", "ignore", "-m", *SERVERS[request.param]]
-    with (folder / f"{request.param}.log").open("wb") as log:
+    with served(request.param, folder) as url:
+        yield Site(url, facts)
+
+
+@contextmanager
+def served(name: str, folder: Path, **more: str) -> Iterator[str]:
+    """The project on one of the servers, and its address."""
+    command = [sys.executable, "-W", "ignore", "-m", *SERVERS[name]]
+    with (folder / f"{name}.log").open("wb") as log:
         server = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT, env=environment(folder), text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=environment(folder, **more),
+            text=True,
         )
         try:
             assert server.stdout is not None
@@ -82,10 +96,10 @@ def site(request: pytest.FixtureRequest, folder: Path, facts: dict[str, str]) ->
                 if found := re.search(r"(?:running on|Listening at:) (http://[\d.:]+)", line):
                     break
             else:
-                raise AssertionError((folder / f"{request.param}.log").read_text())
+                raise AssertionError((folder / f"{name}.log").read_text())
             # What it says later goes nowhere: a pipe that is full would hold it.
             threading.Thread(target=server.stdout.read, daemon=True).start()
-            yield Site(found[1], facts)
+            yield found[1]
         finally:
             server.terminate()
             try:
@@ -158,10 +172,10 @@ def test_a_body_may_be_larger_than_djangos_limit_and_not_larger_than_ours(site: 
         return {"model": "parrot", "messages": [{"role": "user", "content": "u" * size}], "n": 0}
 
     with site.client() as client:
-        large = client.post(CHAT, json=body(3_500_000), headers=site.bearer)
+        large = client.post(CHAT, json=body(10_000_000), headers=site.bearer)
         assert large.status_code == 400  # read whole, and refused for what stands in it
         assert large.json()["error"]["param"] == "n"
-        assert client.post(CHAT, json=body(5_000_000), headers=site.bearer).status_code == 413
+        assert client.post(CHAT, json=body(12_000_000), headers=site.bearer).status_code == 413
 
 
 def test_an_answer_is_streamed_with_the_prefix_and_headers_of_a_stream(site: Site) -> None:
@@ -182,6 +196,48 @@ def until(fact: Callable[[], bool]) -> None:
     """Wait for a fact; for ever only up to the limit of the test."""
     while not fact():
         threading.Event().wait(0.02)
+
+
+SYNC_ONLY = f"{PROJECT}.suite.checking.sync_only"
+"""What the check ``bodhi.W001`` warns of."""
+SLOW: dict[str, Any] = {
+    "model": "parrot",
+    "messages": [{"role": "user", "content": "poison: sleep 0.05 on and on"}],
+    "ignore_eos": True, "max_tokens": 4000, "stream": True,
+}  # fmt: skip
+STREAMS = 30
+
+
+async def threads_of(url: str, token: dict[str, str]) -> tuple[int, int]:
+    """Threads of a server before and while it streams."""
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as client, AsyncExitStack() as stack:
+
+        async def count() -> int:
+            return int((await client.get("/threads")).json()["threads"])
+
+        async def opened() -> None:
+            stream = client.stream("POST", CHAT, json=SLOW, headers=token)
+            lines = (await stack.enter_async_context(stream)).aiter_lines()
+            assert (await anext(lines)).startswith("data: ")
+            held.append(lines)  # the response is closed with it
+
+        held: list[Any] = []
+        await opened()
+        before = await count()
+        await asyncio.gather(*(opened() for _ in range(STREAMS)))
+        return before, await count()
+
+
+@pytest.mark.parametrize("middleware", [[], [SYNC_ONLY]], ids=["async", "sync only"])
+async def test_a_stream_holds_a_thread_only_behind_middleware_that_the_checks_warn_of(
+    middleware: list[str], facts: dict[str, str], folder: Path
+) -> None:
+    engine = {"RUNNER": "poison", "ISOLATION": "thread", "N_CTX": 8192, "SLOTS": STREAMS + 1}
+    more = {"PROJECT_MIDDLEWARE": json.dumps(middleware), "PROJECT_BODHI": json.dumps({"ENGINE": engine})}
+    with served("asgi", folder, **more) as url:
+        before, after = await threads_of(url, {"authorization": f"Bearer {facts['token']}"})
+    print(f"{before} threads, and {after} with {STREAMS} streams more")  # the figures of docs/hosts.md
+    assert after - before >= STREAMS if middleware else after - before <= 2
 
 
 def test_a_client_that_goes_stops_the_model(site: Site) -> None:

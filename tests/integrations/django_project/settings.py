@@ -63,5 +63,6 @@ BODHI = {
     "MODELS": {"parrot": "x"},
     "ENGINE": {"RUNNER": "echo", "ISOLATION": "thread", "N_CTX": 220_000},
     "DOWNLOADS": {"PARALLEL": 0},
+    "LIMITS": {"BODY_BYTES": 11_000_000},
     **json.loads(os.environ.get("PROJECT_BODHI", "{}")),
 }

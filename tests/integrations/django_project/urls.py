@@ -1,5 +1,7 @@
 """Views of both kinds, and the server behind Django's own middleware."""
 
+import threading
+
 from django.contrib import admin
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -34,7 +36,13 @@ async def loaded(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"busy": [model.running for model in models.data]})
 
 
+@non_atomic_requests
+async def threads(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"threads": threading.active_count()})
+
+
 urlpatterns = [
+    path("threads", threads),
     path("ask", ask),
     path("aask", aask),
     path("who", who),

@@ -292,6 +292,14 @@ class Streams(Doors):
         while await running() != 0:
             await asyncio.sleep(0.01)
 
+    async def test_a_long_body_is_read_under_asgi_too(self) -> None:
+        client = AsyncClient()
+        await client.aforce_login(self.ann)
+        long = {**HELLO, "messages": [{"role": "user", "content": "u" * 10_000_000}], "n": 0}
+        answer = await client.post(CHAT, long, content_type=JSON)
+        self.assertEqual((answer.status_code, answer.json()["error"]["param"]), (400, "n"))
+        self.assertEqual((await client.post(CHAT, b"x" * 12_000_000, content_type=JSON)).status_code, 413)
+
     async def test_a_stream_is_read_whole_by_the_async_client(self) -> None:
         client = AsyncClient()
         await client.aforce_login(self.ann)
@@ -327,7 +335,7 @@ class Streams(Doors):
                 return super().read(size)
 
         token = self.token()
-        content = json.dumps({**HELLO, "n": 0, "user": "u" * 3_500_000}).encode()
+        content = json.dumps({**HELLO, "n": 0, "user": "u" * 10_000_000}).encode()
         body = Counted(content)
         started: list[str] = []
         b"".join(WSGIHandler()(self.environ(body, len(content), token), lambda status, _: started.append(status)))
