@@ -1,6 +1,7 @@
 """The catalogue is everybody's, the librarian the readers', and no model is asked for anybody else.
 
-``python manage.py test`` runs them, with an engine that says every question again and whose vectors count words.
+``python manage.py test`` runs them. A script stands in the place of the models: it says what a test has written down,
+and gives texts with words in common near vectors.
 """
 
 import json
@@ -15,6 +16,8 @@ from django.http import HttpResponse
 from django.test import AsyncClient, TestCase, override_settings
 from django.urls import reverse
 
+from bodhi_asgi import Busy, Unavailable
+from bodhi_asgi.testing import scripted
 from bodhi_django import bodhi_app
 from library.catalogue.models import Book
 from library.settings import secret_key
@@ -34,14 +37,14 @@ async def events(response: Any) -> list[tuple[str, Any]]:
 
 
 class LibraryTestCase(TestCase):
-    """Books, a reader, and a server of bodhi that leaves with the tests."""
+    """Books, readers, and a script for the models of bodhi; a test fails that has something else asked of them."""
 
     fixtures = ("books",)
 
     @classmethod
     def setUpClass(cls) -> None:
         folder = cls.enterClassContext(TemporaryDirectory())
-        bodhi = {**settings.BODHI, "DATA_DIR": folder, "ENGINE": {"RUNNER": "echo", "ISOLATION": "thread"}}
+        bodhi = {**settings.BODHI, "DATA_DIR": folder}
         cls.enterClassContext(override_settings(BODHI=bodhi, CHAT_MODEL="demo", EMBEDDING_MODEL=""))
         super().setUpClass()
 
@@ -49,6 +52,9 @@ class LibraryTestCase(TestCase):
     def setUpTestData(cls) -> None:
         cls.reader = User.objects.create_user("ada")
         cls.other = User.objects.create_user("bob")
+
+    def setUp(self) -> None:
+        self.script = self.enterContext(scripted(bodhi_app()))
 
 
 class CatalogueTests(LibraryTestCase):
@@ -82,9 +88,9 @@ class CatalogueTests(LibraryTestCase):
 
     @override_settings(EMBEDDING_MODEL="demo")
     def test_a_stranger_has_no_model_asked(self) -> None:
-        with self.settings(BODHI={**settings.BODHI}):  # a server of its own, which stays as it is
-            self.assertEqual(titles(self.client.get("/", {"q": "whale"})), ["Moby-Dick"])
-            self.assertEqual(bodhi_app().status, "new")
+        self.assertEqual(titles(self.client.get("/", {"q": "whale"})), ["Moby-Dick"])
+        self.script.assert_nothing_asked()
+        self.assertEqual(bodhi_app().status, "new")
 
     @override_settings(EMBEDDING_MODEL="nothing")
     def test_without_the_model_books_are_found_by_words_and_the_page_says_so(self) -> None:
@@ -105,32 +111,48 @@ class CatalogueTests(LibraryTestCase):
 
 class LibrarianTests(LibraryTestCase):
     async def test_an_answer_streams_with_the_books_it_is_from_and_is_kept(self) -> None:
+        self.script.says("Shelf F has <b>Moby-Dick</b>.")
         await self.async_client.aforce_login(self.reader)
         response = await self.async_client.post("/talk/ask/", {"text": "whales <b>"}, headers=STREAM)
         (books, *words, done) = await events(response)
         self.assertEqual(books[1][0]["title"], "Moby-Dick")
-        self.assertEqual("".join(word for _, word in words), "whales <b>")
+        self.assertEqual("".join(word for _, word in words), "Shelf F has <b>Moby-Dick</b>.")
+        who = f"django:{self.reader.pk}"
+        self.script.assert_asked("whales <b>", system="Moby-Dick by Herman Melville", who=who, temperature=0)
         self.assertGreater(len(words), 1)
         self.assertEqual(done, ("done", None))
         page = await self.async_client.get("/talk/")
-        self.assertContains(page, '<p class="answer">whales &lt;b&gt;</p>')
+        self.assertContains(page, '<p class="answer">Shelf F has &lt;b&gt;Moby-Dick&lt;/b&gt;.</p>')
         self.assertContains(page, "Moby-Dick")
 
     async def test_an_answer_comes_without_a_script_too(self) -> None:
+        self.script.says("Moby-Dick.")
         await self.async_client.aforce_login(self.reader)
         response = await self.async_client.post("/talk/ask/", {"text": "whales"}, headers={"accept": "text/html,*/*"})
         self.assertRedirects(response, "/talk/", fetch_redirect_response=False)
-        self.assertEqual((await self.reader.questions.aget()).answer, "whales")
+        self.assertEqual((await self.reader.questions.aget()).answer, "Moby-Dick.")
 
-    @override_settings(CHAT_MODEL="nothing")
-    async def test_the_error_of_a_model_reaches_the_reader(self) -> None:
+    async def test_the_model_is_told_of_the_readers_last_questions(self) -> None:
+        for number in range(3):
+            await self.reader.questions.acreate(text=f"question {number}", answer=f"answer {number}")
+        await self.other.questions.acreate(text="somebody else's", answer="not told")
+        self.script.says("Moby-Dick.")
+        await self.async_client.aforce_login(self.reader)
+        await self.async_client.post("/talk/ask/", {"text": "whales"})
+        told = [message["content"] for message in self.script.only.messages[1:]]
+        self.assertEqual(told, ["question 1", "answer 1", "question 2", "answer 2", "whales"])
+
+    async def test_the_error_of_a_model_reaches_the_reader_and_half_an_answer_is_not_kept(self) -> None:
+        self.script.says("Moby", Unavailable("the model has fallen over"))
+        self.script.fails(Busy("everybody asks at once"))
         await self.async_client.aforce_login(self.reader)
         response = await self.async_client.post("/talk/ask/", {"text": "whales"}, headers=STREAM)
-        name, message = (await events(response))[-1]
-        self.assertEqual(name, "error")
-        self.assertIn("nothing", message)
+        self.assertEqual((await events(response))[-1], ("error", "the model has fallen over"))
         await self.async_client.post("/talk/ask/", {"text": "whales"})
-        self.assertContains(await self.async_client.get("/talk/"), 'role="alert"')
+        page = await self.async_client.get("/talk/")
+        self.assertContains(page, 'role="alert"')
+        self.assertContains(page, "everybody asks at once")
+        self.assertEqual(await self.reader.questions.acount(), 0)
 
     async def test_a_question_of_nothing_or_too_much_is_refused(self) -> None:
         await self.async_client.aforce_login(self.reader)
@@ -155,6 +177,7 @@ class LibrarianTests(LibraryTestCase):
 
 class LibrariansTests(LibraryTestCase):
     def setUp(self) -> None:
+        super().setUp()
         self.other.is_staff = True
         self.other.save()
         self.client.force_login(self.other)
@@ -165,23 +188,26 @@ class LibrariansTests(LibraryTestCase):
         self.other.user_permissions.set(Permission.objects.filter(codename__in=names))
 
     def test_the_model_writes_blurbs_for_those_who_may_change_books(self) -> None:
+        self.script.says("A pond, and time to think.")
         self.allow("change_book", "view_book")
         response = self.client.post("/admin/catalogue/book/", self.action, follow=True)
         self.assertContains(response, "The blurbs are written")
         self.walden.refresh_from_db()
-        self.assertTrue(self.walden.blurb.startswith("Walden by Henry David Thoreau. Two years"))
+        self.assertEqual(self.walden.blurb, "A pond, and time to think.")
+        self.script.assert_asked("Walden by Henry David Thoreau. Two years")
 
-    @override_settings(CHAT_MODEL="nothing")
     def test_the_error_of_a_model_reaches_the_librarian(self) -> None:
+        self.script.fails(Busy("everybody asks at once"))
         self.allow("change_book", "view_book")
         response = self.client.post("/admin/catalogue/book/", self.action, follow=True)
-        self.assertContains(response, "Walden:")
+        self.assertContains(response, "Walden: everybody asks at once")
 
     def test_who_only_looks_has_nothing_written(self) -> None:
         self.allow("view_book")
         self.client.post("/admin/catalogue/book/", self.action, follow=True)
         self.walden.refresh_from_db()
         self.assertEqual(self.walden.blurb, "")
+        self.script.assert_nothing_asked()
 
 
 class ServerTests(LibraryTestCase):
@@ -193,7 +219,8 @@ class ServerTests(LibraryTestCase):
     def test_readers_use_the_models_of_the_library_and_strangers_none(self) -> None:
         self.assertEqual(self.ask().status_code, 401)
         self.client.force_login(self.reader)
-        self.assertEqual(self.ask().json()["choices"][0]["message"]["content"], "hello")
+        self.script.says("Good day.")
+        self.assertEqual(self.ask().json()["choices"][0]["message"]["content"], "Good day.")
         with self.settings(BODHI={**settings.BODHI, "USERS": {"SCOPES": ["inference"], "MODELS": ["other"]}}):
             self.assertEqual(self.ask().status_code, 403)
 
