@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from bodhi_asgi import readings
 from bodhi_asgi.aliases import Aliases
-from bodhi_asgi.audit.types import AuditRow
+from bodhi_asgi.audit.types import AuditRow, Outcome
 from bodhi_asgi.caller import Caller, Grants, Scope
 from bodhi_asgi.formats.management.engines import (
     LoadedModel,
@@ -41,7 +41,7 @@ from bodhi_asgi.pulls import Downloads, ModelPull
 from bodhi_asgi.services import Services
 from bodhi_asgi.shelf.types import MAIN, FileQuery
 from bodhi_asgi.streams import ChatCompletionStream, CompletionStream
-from bodhi_asgi.tokens.types import CreatedToken, Token, TokenSpec
+from bodhi_asgi.tokens.types import CreatedToken, Token, TokenSpec, TokenStatus
 from bodhi_asgi.types import Page
 from bodhi_asgi.validation import validated
 from bodhi_asgi.wire.logprobs import size_of
@@ -284,17 +284,26 @@ class Bodhi:
         )
         return await self._call(lambda services, caller: services.tokens.create(caller, spec))
 
-    async def list_api_tokens(self, *, page: int = 1, page_size: int = 30) -> Page[Token]:
-        """The caller's own tokens, newest first. Needs ``tokens:read``."""
-        return await self._call(lambda services, caller: services.tokens.list(caller, page=page, page_size=page_size))
+    async def list_api_tokens(
+        self, *, page: int = 1, page_size: int = 30, search: str = "", status: TokenStatus | str | None = None
+    ) -> Page[Token]:
+        """The caller's own tokens, newest first. Needs ``tokens:read``. ``search`` is part of a name or an owner."""
+        wanted: dict[str, Any] = {"page": page, "page_size": page_size, "search": search, "status": status}
+        return await self._call(lambda services, caller: services.tokens.list(caller, **wanted))
 
     async def revoke_api_token(self, token_id: str) -> Token:
         """End a token at once and for good. Needs ``tokens:write``. Raises TokenNotFound."""
         return await self._call(lambda services, caller: services.tokens.revoke(caller, token_id))
 
-    async def list_audit_entries(self, *, page: int = 1, page_size: int = 30) -> Page[AuditRow]:
-        """Who changed what or was refused, newest first, at most 100 a page. Needs ``audit:read``."""
-        return await self._call(lambda services, caller: services.audit.list(caller, page=page, page_size=page_size))
+    async def list_audit_entries(
+        self, *, page: int = 1, page_size: int = 30, search: str = "", outcome: Outcome | str | None = None
+    ) -> Page[AuditRow]:
+        """Who changed what or was refused, newest first, at most 100 a page. Needs ``audit:read``.
+
+        ``search`` is part of a caller, an action or a subject.
+        """
+        wanted: dict[str, Any] = {"page": page, "page_size": page_size, "search": search, "outcome": outcome}
+        return await self._call(lambda services, caller: services.audit.list(caller, **wanted))
 
     async def _chat(
         self,

@@ -15,6 +15,7 @@ from bodhi_asgi.audit.types import AuditRow, Outcome
 from bodhi_asgi.caller import Caller, Scope
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.db.database import Database
+from bodhi_asgi.db.search import check_search, one_of
 from bodhi_asgi.db.transaction import Transaction
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.types import JSONObject, Page
@@ -81,15 +82,29 @@ class AuditService:
         async with self._database.transaction() as tx:
             await self.record(tx, caller, action, subject=subject, outcome=Outcome.REFUSED)
 
-    async def list(self, caller: Caller, *, page: int = 1, page_size: int = 30) -> Page[AuditRow]:
-        """The newest rows first, at most 100 a page. Needs ``audit:read``. Raises Invalid for a page out of range."""
+    async def list(
+        self,
+        caller: Caller,
+        *,
+        page: int = 1,
+        page_size: int = 30,
+        search: str = "",
+        outcome: Outcome | str | None = None,
+    ) -> Page[AuditRow]:
+        """The newest rows first, at most 100 a page. Needs ``audit:read``.
+
+        ``search`` is part of a caller, an action or a subject. Raises Invalid naming the parameter.
+        """
         if Scope.AUDIT_READ not in caller.scopes:
             await self.refused(caller, "audit.list")
         caller.require(Scope.AUDIT_READ)
         check_page(page, page_size)
+        check_search(search)
+        wanted = one_of(Outcome, outcome, "outcome")
+        offset = (page - 1) * page_size
         async with self._database.reading() as tx:
-            rows = await store.newest(tx, offset=(page - 1) * page_size, limit=page_size)
-            return Page(rows, await store.count(tx), page, page_size)
+            rows, total = await store.newest(tx, offset=offset, limit=page_size, search=search, outcome=wanted)
+        return Page(rows, total, page, page_size)
 
     async def verify_chain(self) -> int | None:
         """The number of the first row that does not follow from the one before, or None when all do."""

@@ -6,6 +6,7 @@ from sqlalchemy import func, insert, select
 
 from bodhi_asgi.audit.tables import AUDIT
 from bodhi_asgi.audit.types import AuditRow, Outcome
+from bodhi_asgi.db.search import has_part
 from bodhi_asgi.db.transaction import Row, Transaction
 
 
@@ -20,16 +21,17 @@ async def append(tx: Transaction, row: AuditRow) -> None:
     await tx.execute(insert(AUDIT).values(**values))
 
 
-async def count(tx: Transaction) -> int:
-    row = await tx.fetch_one(select(func.count().label("total")).select_from(AUDIT))
-    return int(row.total) if row is not None else 0
-
-
-async def newest(tx: Transaction, *, offset: int, limit: int) -> list[AuditRow]:
-    return [
-        _row(row)
-        for row in await tx.fetch_all(select(AUDIT).order_by(AUDIT.c.number.desc()).offset(offset).limit(limit))
+async def newest(
+    tx: Transaction, *, offset: int, limit: int, search: str = "", outcome: Outcome | None = None
+) -> tuple[list[AuditRow], int]:
+    """Rows from the newest on, and how many there are in all; ``search`` is part of a caller, action or subject."""
+    asked = [
+        *([has_part(search, AUDIT.c.caller_id, AUDIT.c.action, AUDIT.c.subject)] if search else []),
+        *([AUDIT.c.outcome == outcome.value] if outcome is not None else []),
     ]
+    rows = await tx.fetch_all(select(AUDIT).where(*asked).order_by(AUDIT.c.number.desc()).offset(offset).limit(limit))
+    total = await tx.fetch_one(select(func.count().label("total")).select_from(AUDIT).where(*asked))
+    return [_row(row) for row in rows], int(total.total) if total is not None else 0
 
 
 async def oldest_after(tx: Transaction, number: int, limit: int) -> Sequence[AuditRow]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, overload
 
-from bodhi_asgi.audit.types import AuditRow
+from bodhi_asgi.audit.types import AuditRow, Outcome
 from bodhi_asgi.caller import Caller, Grants, Scope
 from bodhi_asgi.facade import HasScope
 from bodhi_asgi.formats.management.engines import LoadedModel, LoadedModels
@@ -20,7 +20,7 @@ from bodhi_asgi.sync.aliases import SyncAliases
 from bodhi_asgi.sync.calls import Calls
 from bodhi_asgi.sync.pulls import SyncDownloads
 from bodhi_asgi.sync.stream import SyncModelPull, SyncStream
-from bodhi_asgi.tokens.types import CreatedToken, Token
+from bodhi_asgi.tokens.types import CreatedToken, Token, TokenStatus
 from bodhi_asgi.types import Page
 
 
@@ -202,14 +202,21 @@ class SyncBodhi(Calls):
             self._of.create_api_token, name, scopes=scopes, grants=grants, expires_in_days=expires_in_days
         )
 
-    def list_api_tokens(self, *, page: int = 1, page_size: int = 30) -> Page[Token]:
-        """The caller's own tokens, newest first. Needs ``tokens:read``."""
-        return self._wait(self._of.list_api_tokens, page=page, page_size=page_size)
+    def list_api_tokens(
+        self, *, page: int = 1, page_size: int = 30, search: str = "", status: TokenStatus | str | None = None
+    ) -> Page[Token]:
+        """The caller's own tokens, newest first. Needs ``tokens:read``. ``search`` is part of a name or an owner."""
+        return self._wait(self._of.list_api_tokens, page=page, page_size=page_size, search=search, status=status)
 
     def revoke_api_token(self, token_id: str) -> Token:
         """End a token at once and for good. Needs ``tokens:write``. Raises TokenNotFound."""
         return self._wait(self._of.revoke_api_token, token_id)
 
-    def list_audit_entries(self, *, page: int = 1, page_size: int = 30) -> Page[AuditRow]:
-        """Who changed what or was refused, newest first, at most 100 a page. Needs ``audit:read``."""
-        return self._wait(self._of.list_audit_entries, page=page, page_size=page_size)
+    def list_audit_entries(
+        self, *, page: int = 1, page_size: int = 30, search: str = "", outcome: Outcome | str | None = None
+    ) -> Page[AuditRow]:
+        """Who changed what or was refused, newest first, at most 100 a page. Needs ``audit:read``.
+
+        ``search`` is part of a caller, an action or a subject.
+        """
+        return self._wait(self._of.list_audit_entries, page=page, page_size=page_size, search=search, outcome=outcome)

@@ -9,6 +9,7 @@ from bodhi_asgi.caller import Caller, CallerKind, Scope
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.db.database import Database
 from bodhi_asgi.db.facts import installation_id
+from bodhi_asgi.db.search import check_search, one_of
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.events.types import TokenCreated, TokenRevoked, TokenUpdated
@@ -92,12 +93,28 @@ class TokenService:
             tx.after_commit(lambda: self._events.publish(TokenCreated(token.id, token.owner_id)))
         return CreatedToken(secret, token)
 
-    async def list(self, caller: Caller, *, page: int = 1, page_size: int = 30) -> Page[Token]:
-        """The caller's tokens, newest first, at most 100 a page. Needs ``tokens:read``."""
+    async def list(
+        self,
+        caller: Caller,
+        *,
+        page: int = 1,
+        page_size: int = 30,
+        search: str = "",
+        status: TokenStatus | str | None = None,
+    ) -> Page[Token]:
+        """The caller's tokens, newest first, at most 100 a page. Needs ``tokens:read``.
+
+        ``search`` is part of a name or an owner. Raises Invalid naming the parameter.
+        """
         await self._require(caller, Scope.TOKENS_READ, "token.list")
         check_page(page, page_size)
+        check_search(search)
+        wanted = one_of(TokenStatus, status, "status")
+        offset = (page - 1) * page_size
         async with self._database.reading() as tx:
-            tokens, total = await store.page(tx, _owner(caller), offset=(page - 1) * page_size, limit=page_size)
+            tokens, total = await store.page(
+                tx, _owner(caller), offset=offset, limit=page_size, search=search, status=wanted
+            )
         return Page(tokens, total, page, page_size)
 
     async def get(self, caller: Caller, token_id: str) -> Token:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import func, insert, or_, select, update
 
 from bodhi_asgi.caller import Scope
+from bodhi_asgi.db.search import has_part
 from bodhi_asgi.db.transaction import Row, Transaction
 from bodhi_asgi.tokens.tables import TOKENS
 from bodhi_asgi.tokens.types import Token, TokenStatus
@@ -44,11 +45,23 @@ async def get(tx: Transaction, token_id: str, owner_id: str | None) -> Token | N
     return None if row is None else _token(row)
 
 
-async def page(tx: Transaction, owner_id: str | None, *, offset: int, limit: int) -> tuple[list[Token], int]:
-    """Tokens from the newest on, and how many there are in all."""
-    condition = TOKENS.c.owner_id == owner_id if owner_id is not None else TOKENS.c.id.is_not(None)
-    rows = await tx.fetch_all(select(TOKENS).where(condition).order_by(TOKENS.c.id.desc()).offset(offset).limit(limit))
-    total = await tx.fetch_one(select(func.count().label("total")).select_from(TOKENS).where(condition))
+async def page(
+    tx: Transaction,
+    owner_id: str | None,
+    *,
+    offset: int,
+    limit: int,
+    search: str = "",
+    status: TokenStatus | None = None,
+) -> tuple[list[Token], int]:
+    """Tokens from the newest on, and how many there are in all; ``search`` is part of a name or an owner."""
+    asked = [
+        *([TOKENS.c.owner_id == owner_id] if owner_id is not None else []),
+        *([has_part(search, TOKENS.c.name, TOKENS.c.owner_id)] if search else []),
+        *([TOKENS.c.status == status.value] if status is not None else []),
+    ]
+    rows = await tx.fetch_all(select(TOKENS).where(*asked).order_by(TOKENS.c.id.desc()).offset(offset).limit(limit))
+    total = await tx.fetch_one(select(func.count().label("total")).select_from(TOKENS).where(*asked))
     return [_token(row) for row in rows], int(total.total) if total is not None else 0
 
 

@@ -7,6 +7,7 @@ comes from the same verbs as everywhere, asked for as a command on this machine 
 import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -27,9 +28,14 @@ class Listing(admin.ModelAdmin):  # type: ignore[misc]  # Django has no types
     """One table, page by page, and no other page."""
 
     headings: ClassVar[Sequence[str]]
+    searched: ClassVar[str]
+    """What the field of the search looks in, for its label."""
+    narrowed_by: ClassVar[str]
+    """The parameter of ``page`` that has one of the ``words``."""
+    words: ClassVar[Sequence[str]]
 
-    def page(self, bodhi: DjangoBodhi, number: int) -> Any:  # noqa: ARG002
-        """The page with that number. May raise BodhiError."""
+    def page(self, bodhi: DjangoBodhi, **wanted: Any) -> Any:  # noqa: ARG002
+        """The page with that number of what is searched for. May raise BodhiError."""
         raise AssertionError("each listing says what it lists")
 
     def row(self, entry: Any) -> Sequence[object]:  # noqa: ARG002
@@ -50,13 +56,15 @@ class Listing(admin.ModelAdmin):  # type: ignore[misc]  # Django has no types
         return False
 
     def listing(self, request: HttpRequest) -> HttpResponse:
-        """The page that ``?p=`` names, or in its place one sentence of what went wrong."""
+        """The page that ``?p=`` names of what ``?q=`` looks for, or in its place one sentence of what went wrong."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         found, problem, status = None, "", 200
+        question, chosen = request.GET.get("q", ""), request.GET.get(self.narrowed_by, "")
         try:
             bodhi = DjangoBodhi(get_bodhi(request)).as_caller(Caller.system())
-            found = self.page(bodhi, number_of(request.GET.get("p", "1")))
+            wanted = {"search": question, self.narrowed_by: chosen or None}
+            found = self.page(bodhi, page=number_of(request.GET.get("p", "1")), page_size=PAGE_SIZE, **wanted)
         except BodhiError as error:
             problem, status = error.message, STATUS[error.kind]
         context = {
@@ -64,6 +72,12 @@ class Listing(admin.ModelAdmin):  # type: ignore[misc]  # Django has no types
             "title": capfirst(self.opts.verbose_name_plural),
             "opts": self.opts,
             "headings": self.headings,
+            "searched": self.searched,
+            "question": question,
+            "narrowed_by": self.narrowed_by,
+            "words": self.words,
+            "chosen": chosen,
+            "kept": urlencode({"q": question, self.narrowed_by: chosen}),
             "rows": [self.row(entry) for entry in found.data] if found else [],
             "problem": problem,
             "total": found.total if found else 0,
@@ -78,9 +92,12 @@ class TokenListing(Listing):
     """All tokens, never a secret."""
 
     headings = ("Name", "Owner", "Status", "Scopes", "Models", "Expires", "Last used", "Created")
+    searched = "Name or owner"
+    narrowed_by = "status"
+    words = ("active", "inactive", "revoked")
 
-    def page(self, bodhi: DjangoBodhi, number: int) -> Any:
-        return bodhi.list_api_tokens(page=number, page_size=PAGE_SIZE)
+    def page(self, bodhi: DjangoBodhi, **wanted: Any) -> Any:
+        return bodhi.list_api_tokens(**wanted)
 
     def row(self, entry: Any) -> Sequence[object]:
         models = "all" if entry.grants.all_models else ", ".join(sorted(entry.grants.models))
@@ -94,9 +111,12 @@ class AuditListing(Listing):
     """Who changed what, or was refused."""
 
     headings = ("Number", "Time", "Who", "Kind", "Action", "Subject", "Outcome", "Detail")
+    searched = "Who, action or subject"
+    narrowed_by = "outcome"
+    words = ("done", "refused")
 
-    def page(self, bodhi: DjangoBodhi, number: int) -> Any:
-        return bodhi.list_audit_entries(page=number, page_size=PAGE_SIZE)
+    def page(self, bodhi: DjangoBodhi, **wanted: Any) -> Any:
+        return bodhi.list_audit_entries(**wanted)
 
     def row(self, entry: Any) -> Sequence[object]:
         detail = json.dumps(entry.detail, ensure_ascii=False) if entry.detail else ""

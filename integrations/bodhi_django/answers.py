@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 
 from bodhi_asgi import BodhiApp
 from bodhi_django.exchange import BODY_WANTED, PIECE_BYTES, Hand, Message, exchange
+from bodhi_django.threads import give_back_thread
 
 START: Final = "http.response.start"
 EVENTS: Final = b"text/event-stream"
@@ -40,7 +41,9 @@ class AsyncAnswer(AsyncIterator[bytes]):
         return message
 
     async def __anext__(self) -> bytes:
-        self._reader = asyncio.current_task()
+        if self._reader is None:  # all of Django's middleware has had its turn
+            self._reader = asyncio.current_task()
+            await give_back_thread()
         return bytes((await self.message()).get("body", b""))
 
     async def end(self) -> None:

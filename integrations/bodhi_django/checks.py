@@ -52,12 +52,12 @@ def check_users(app_configs: Any, **_: Any) -> list[Any]:  # noqa: ARG001
 
 
 def check_middleware(app_configs: Any, **_: Any) -> list[Any]:  # noqa: ARG001
-    """Does anything in front of a stream hold a thread for as long as it lasts?"""
+    """Does anything in front have a thread wait for each answer to begin?"""
     if not getattr(settings, "ASGI_APPLICATION", None):
         return []
     return [
         checks.Warning(
-            f"The middleware '{path}' is sync only: under ASGI every open stream behind it holds a thread.",
+            f"The middleware '{path}' is sync only: under ASGI a thread waits for every answer behind it to begin.",
             hint="Use middleware that is async too, or compose bodhi_asgi() in asgi.py, which no middleware surrounds.",
             id="bodhi.W001",
         )

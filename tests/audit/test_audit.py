@@ -50,6 +50,18 @@ async def test_rows_are_numbered_chained_and_read_newest_first(database: Databas
     assert page.data[0].detail == {"n": 1, "words": ["é", None, 1.5]}
     assert (page.data[0].caller_id, page.data[0].outcome) == ("host:ann", Outcome.DONE)
     assert [row.action for row in (await audit.list(READER, page=2, page_size=2)).data] == ["one"]
+    for search, found in (
+        ("T", ["three", "two", "one"]),
+        ("TW", ["two"]),
+        ("host:ann", ["three", "two", "one"]),
+        ("%", []),
+    ):
+        page = await audit.list(READER, search=search, outcome="done")
+        assert ([row.action for row in page.data], page.total) == (found, len(found)), search
+    assert (await audit.list(READER, outcome=Outcome.REFUSED)).total == 0
+    for wrong in ({"outcome": "perhaps"}, {"search": "\x00"}):
+        with pytest.raises(Invalid, match=min(wrong)):
+            await audit.list(READER, **wrong)  # type: ignore[arg-type]
     assert await audit.verify_chain() is None
 
 

@@ -7,6 +7,8 @@ import asyncio
 import json
 import re
 import signal
+import socket
+import struct
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -28,6 +30,9 @@ LONG: dict[str, Any] = {
 }  # fmt: skip
 AS_ANN = {"x-user": "ann"}
 CSRF = "x" * 32
+CUT = {("bridge", "lifespan"), ("bridge", "none"), ("starlette", "none"), ("fastapi", "none")}
+"""Where a stream that the server cancels has no last word: nobody of ours stands in front of Django and is told of it;
+and the ``BaseHTTPMiddleware`` that these hosts have passes nothing on any more once it is cancelled."""
 AT_ONCE_S = 0.3
 TRIES = 5
 APP = "tests.hosts.site:app"
@@ -45,14 +50,15 @@ LIVES = 3
 class Server:
     """How one is started, and how it says where it listens.
 
-    ``cancels`` is one that ends open streams by cancelling them, the others wait for their ends. ``waits_s`` is what it
-    waits for itself: before it cancels, or for idle connections.
+    ``cancels`` is one that ends open streams by cancelling them, the others wait for their ends; ``needs_signals`` is
+    one that waits and does not say so. ``waits_s`` is what it waits for itself, before it cancels or looks.
     """
 
     command: Sequence[str]
     running: str
     knows_lifespans: bool = True
     cancels: bool = False
+    needs_signals: bool = False
     waits_s: float = 0.0
 
 
@@ -61,19 +67,25 @@ HYPERCORN_RUNS = r"Running on (http://127\.0\.0\.1:\d+)"
 SERVERS = {
     "uvicorn": Server(("uvicorn", APP, "--port", "0"), r"running on (http://127\.0\.0\.1:\d+)"),
     "hypercorn": Server((*HYPERCORN, "--graceful-timeout", "1"), HYPERCORN_RUNS, cancels=True, waits_s=1.0),
-    "hypercorn alone": Server((*HYPERCORN, "--graceful-timeout", "60", "--workers", "0"), HYPERCORN_RUNS),
+    "hypercorn alone": Server(
+        (*HYPERCORN, "--graceful-timeout", "60", "--workers", "0"), HYPERCORN_RUNS, needs_signals=True
+    ),
     "daphne": Server(
         ("daphne", "-b", "127.0.0.1", "-p", "0", APP),
         r"Listening on TCP address (127\.0\.0\.1:\d+)",
         knows_lifespans=False,
         cancels=True,
     ),
-    "granian": Server(("granian", "--interface", "asgi", "--uds", "{folder}/site.sock", APP), r"Started worker-(\d+)"),
+    "granian": Server(
+        ("granian", "--interface", "asgi", "--uds", "{folder}/site.sock", APP),
+        r"Started worker-(\d+)",
+        needs_signals=True,
+    ),
     "gunicorn": Server(
-        ("gunicorn", APP, "--bind", "127.0.0.1:0", "--threads", "8"),
+        ("gunicorn", APP, "--bind", "127.0.0.1:0", "--threads", "8", "--keep-alive", "0"),
         r"Listening at: (http://127\.0\.0\.1:\d+)",
         knows_lifespans=False,
-        waits_s=4.0,
+        waits_s=1.0,
     ),
 }
 
@@ -108,20 +120,28 @@ class Door:
         return self.client.stream("POST", self.chat, json=LONG, headers=self.headers)
 
 
-@asynccontextmanager
-async def site(server: str, kind: str, attach: str, folder: Path) -> AsyncIterator[tuple[Spawned, httpx2.AsyncClient]]:
-    environment = {
+def environment_of(kind: str, attach: str, folder: Path) -> dict[str, str]:
+    """What ``site`` reads, with its data below a folder."""
+    return {
         "SITE_KIND": kind,
         "SITE_ATTACH": attach,
         "SITE_FOLDER": str(folder / "data"),
         "SITE_ISOLATION": "process" if attach == "install" else "thread",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+@asynccontextmanager
+async def site(server: str, kind: str, attach: str, folder: Path) -> AsyncIterator[tuple[Spawned, httpx2.AsyncClient]]:
+    environment = environment_of(kind, attach, folder)
+    if SERVERS[server].needs_signals:
+        environment["SITE_SIGNALS"] = "yes"
     command = [sys.executable, "-m", *(part.format(folder=folder) for part in SERVERS[server].command)]
     async with spawned(command, environment) as process:
         where = await process.until(SERVERS[server].running)
         if server == "granian":
-            transport = httpx2.AsyncHTTPTransport(uds=str(folder / "site.sock"))
+            # It says that it has started a moment before it listens.
+            transport = httpx2.AsyncHTTPTransport(uds=str(folder / "site.sock"), retries=6)
             client = httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=60)
         else:
             client = httpx2.AsyncClient(base_url=where if "://" in where else f"http://{where}", timeout=60)
@@ -144,6 +164,7 @@ async def in_time(server: Server, folder: Path, live: Callable[[Path], Awaitable
         each = folder / str(number)
         each.mkdir()
         all_figures.append(await live(each))
+        print(all_figures[-1])  # the figures of docs/hosts.md: pytest -s
         if all_figures[-1].are_in_time(server):
             return all_figures[-1]
     raise AssertionError(f"the process ended late, each time: {all_figures}")
@@ -155,13 +176,14 @@ async def one_life(server: str, kind: str, attach: str, folder: Path) -> Figures
         started_s = time.monotonic() - began_s
         await _the_host_is_as_it_was(client, kind, attach, server)
         await _failures_stay_inside(client)
-        cancelled_s = await a_client_that_goes_is_heard(Door(client))
+        cancelled_s = await a_client_that_goes_is_heard(Door(client), resets=attach == "none")
         told = (await client.get("/facts")).json()
         assert (told["opened"], told["handled"], told["status"]) == (1, [], "ready")
-        # Without ``bodhi_asgi()`` in front there is nobody to tell of it that Django's server has cancelled a stream.
-        is_cut = kind == "bridge" and attach != "install" and SERVERS[server].cancels
-        last_word_s, ended_s = await it_ends_with_a_last_word(process, Door(client), is_cut=is_cut)
+        last_word_s, ended_s = await it_ends_with_a_last_word(
+            process, Door(client), is_cut=SERVERS[server].cancels and (kind, attach) in CUT
+        )
         output = process.output
+        assert "response already started" not in output
         is_run = SERVERS[server].knows_lifespans and attach != "none"
         assert ("starts with its first request" in output) is not (is_run or attach == "wsgi"), output
         if is_run:
@@ -182,9 +204,10 @@ async def _the_host_is_as_it_was(client: httpx2.AsyncClient, kind: str, attach: 
     assert (await client.get("/who")).json() == {"user": "ann"}
     after = (await client.get("/state")).json()
     assert after == before
-    if attach == "install":
+    has_state = SERVERS[server].knows_lifespans and kind in ("starlette", "fastapi")
+    if attach == "install" or (attach == "lifespan" and has_state):
         assert after["bodhi"] is True
-    if SERVERS[server].knows_lifespans and kind in ("starlette", "fastapi"):
+    if has_state:
         assert "host" in after["keys"]
 
 
@@ -198,14 +221,20 @@ async def _failures_stay_inside(client: httpx2.AsyncClient) -> None:
     assert (answer.status_code, answer.json()["error"]["type"]) == (404, "invalid_request_error")
 
 
-async def a_client_that_goes_is_heard(door: Door) -> float:
-    """Seconds from leaving in the middle of an answer to an engine that is idle: the best of several."""
+async def a_client_that_goes_is_heard(door: Door, *, resets: bool = False) -> float:
+    """Seconds from leaving in the middle of an answer to an engine that is idle: the best of several.
+
+    The client says goodbye, or ``resets`` the connection as one does that is killed.
+    """
     best_s = float("inf")
     for _ in range(TRIES):
         async with door.asked() as response:
             lines = response.aiter_lines()  # held, because the response is closed with it
             await _first_words(lines)
             assert await door.runs(), "the answer takes 30 s"
+            if resets:
+                connection = response.extensions["network_stream"].get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         left_s = time.monotonic()
         async with asyncio.timeout(20):
             while await door.runs():
@@ -227,7 +256,7 @@ async def _first_words(lines: Any) -> None:
 async def it_ends_with_a_last_word(process: Spawned, door: Door, *, is_cut: bool = False) -> tuple[float, float]:
     """Seconds from SIGTERM to the last word of an open stream, and to the end of the process with all its children.
 
-    ``is_cut`` is a stream that Django closes when its server cancels it, without asking for a last word.
+    ``is_cut`` is a stream that the host closes when its server cancels it, without asking for a last word.
     """
     family = descendants(process.process.pid)
     async with door.asked() as response:
@@ -271,7 +300,3 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return state is not None and state.group(1) != "Z"
-
-
-if __name__ == "__main__":  # the figures of docs/hosts.md: python -m tests.hosts.matrix SERVER KIND ATTACH FOLDER
-    print(asyncio.run(whole_life(*sys.argv[1:4], Path(sys.argv[4]))))

@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "demo": False,
     "docs": True,
     "engine": ENGINE,
-    "drain_on_signals": True,
+    "drain_on_signals": "SITE_SIGNALS" in os.environ,
 }
 
 

@@ -228,8 +228,8 @@ async def threads_of(url: str, token: dict[str, str]) -> tuple[int, int]:
         return before, await count()
 
 
-@pytest.mark.parametrize("middleware", [[], [SYNC_ONLY]], ids=["async", "sync only"])
-async def test_a_stream_holds_a_thread_only_behind_middleware_that_the_checks_warn_of(
+@pytest.mark.parametrize("middleware", [[], [SYNC_ONLY]], ids=["Django's own", "one that is sync only"])
+async def test_an_open_stream_holds_no_thread_behind_middleware(
     middleware: list[str], facts: dict[str, str], folder: Path
 ) -> None:
     engine = {"RUNNER": "poison", "ISOLATION": "thread", "N_CTX": 8192, "SLOTS": STREAMS + 1}
@@ -237,7 +237,7 @@ async def test_a_stream_holds_a_thread_only_behind_middleware_that_the_checks_wa
     with served("asgi", folder, **more) as url:
         before, after = await threads_of(url, {"authorization": f"Bearer {facts['token']}"})
     print(f"{before} threads, and {after} with {STREAMS} streams more")  # the figures of docs/hosts.md
-    assert after - before >= STREAMS if middleware else after - before <= 2
+    assert after - before < STREAMS / 3, "bodies are read in a few threads that all share"
 
 
 def test_a_client_that_goes_stops_the_model(site: Site) -> None:

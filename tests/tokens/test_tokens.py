@@ -141,6 +141,19 @@ async def test_people_see_their_own_and_the_command_line_sees_all(tokens: TokenS
     assert [token.name for token in (await tokens.list(ANN)).data] == ["three", "one"]
     page = await tokens.list(SYSTEM, page=2, page_size=2)
     assert (page.total, [token.name for token in page.data]) == (3, ["one"])
+    assert [token.name for token in (await tokens.list(SYSTEM, search="THR")).data] == ["three"]
+    assert [token.name for token in (await tokens.list(SYSTEM, search="host:bob")).data] == ["two"]
+    assert [token.name for token in (await tokens.list(ANN, search="one", status="active")).data] == ["one"]
+    assert [(await tokens.list(SYSTEM, search=search)).total for search in ("%", "_", "/")] == [0, 0, 0]
+    assert (await tokens.list(SYSTEM, status=TokenStatus.REVOKED)).total == 0
+    for wrong, param in (
+        ({"status": "gone"}, "status"),
+        ({"search": "x" * 201}, "search"),
+        ({"search": "\n"}, "search"),
+    ):
+        with pytest.raises(Invalid) as raised:
+            await tokens.list(SYSTEM, **wrong)  # type: ignore[arg-type]
+        assert raised.value.param == param
     (of_bob,) = (await tokens.list(BOB)).data
     with pytest.raises(NotFound):
         await tokens.get(ANN, of_bob.id)

@@ -13,11 +13,18 @@ from bodhi_asgi.formats.management.tokens import (
     UpdateTokenRequest,
 )
 from bodhi_asgi.http.errors import json_response
-from bodhi_asgi.http.query import PAGE_QUERY, page_of
+from bodhi_asgi.http.query import MAX_TEXT, PAGE_QUERY, page_of, phrase, word
 from bodhi_asgi.http.route import Access, Call, Route
 from bodhi_asgi.tokens.types import Token, TokenSpec, TokenStatus
 from bodhi_asgi.tokens.wire import SCOPES, grants_from_wire, grants_to_wire, scope_name
 from bodhi_asgi.validation import validated
+
+STATUSES = tuple(status.value for status in TokenStatus)
+LIST_QUERY = {
+    **PAGE_QUERY,
+    "status": {"type": "string", "enum": list(STATUSES)},
+    "search": {"type": "string", "maxLength": MAX_TEXT, "description": "Part of a token's name."},
+}
 
 
 async def create(call: Call) -> Response:
@@ -36,7 +43,8 @@ async def create(call: Call) -> Response:
 
 async def list_tokens(call: Call) -> Response:
     """The caller's own tokens, newest first."""
-    page = await call.services.tokens.list(call.caller, **page_of(call))
+    status = word(call, "status", STATUSES, "") if "status" in call.query else None
+    page = await call.services.tokens.list(call.caller, search=phrase(call, "search"), status=status, **page_of(call))
     data = [_detail(token) for token in page.data]
     body = {"data": data, "total": page.total, "page": page.page, "page_size": page.page_size}
     return json_response(body)
@@ -101,7 +109,7 @@ ROUTES = (
         "POST", TOKENS, "create_token", "Create an API token", create,
         request=CreateTokenRequest, response=CreatedTokenShape, status=201,
     ),
-    _route("GET", TOKENS, "list_tokens", "List your API tokens", list_tokens, response=TokenPage, query=PAGE_QUERY),
+    _route("GET", TOKENS, "list_tokens", "List your API tokens", list_tokens, response=TokenPage, query=LIST_QUERY),
     _route("GET", ONE, "get_token", "Get an API token", get, response=TokenDetail),
     _route("PUT", ONE, "update_token", "Change an API token", update, request=UpdateTokenRequest, response=TokenDetail),
     _route("DELETE", ONE, "revoke_token", "Revoke an API token", revoke, status=204),

@@ -79,11 +79,32 @@ class Pages(Doors):
         client = self.visitor(self.root)
         first, second = (client.get(f"{TOKENS}?p={number}").content.decode() for number in (1, 2))
         self.assertIn("token 50", first)
-        self.assertIn('<a href="?p=2">older</a>', first)
+        self.assertIn('<a href="?q=&amp;status=&amp;p=2">older</a>', first)
         self.assertNotIn(">newer<", first)
         self.assertIn("token 00", second)
-        self.assertIn('<a href="?p=1">newer</a>', second)
+        self.assertIn('<a href="?q=&amp;status=&amp;p=1">newer</a>', second)
         self.assertNotIn(">older<", second)
+
+    def test_lists_are_searched_and_narrowed(self) -> None:
+        verbs = bodhi_app().sync()
+        for name in ("laptop", "phone 50%", "tablet"):
+            made = verbs.create_api_token(name)
+        verbs.revoke_api_token(made.record.id)
+        client = self.visitor(self.root)
+
+        def rows(path: str, **query: str) -> int:
+            return client.get(path, query).content.decode().count("<tr><td>")
+
+        self.assertEqual([rows(TOKENS, q=text) for text in ("", "LAP", "50%", "%%", "host", "x")], [3, 1, 1, 0, 3, 0])
+        self.assertEqual([rows(TOKENS, status=word) for word in ("active", "revoked", "inactive")], [2, 1, 0])
+        self.assertEqual([rows(TOKENS, q="a", status=word) for word in ("active", "revoked")], [1, 1])
+        self.assertEqual([rows(AUDIT, q=text) for text in ("token.create", "revoke", made.record.id)], [3, 1, 2])
+        self.assertEqual([rows(AUDIT, outcome=word) for word in ("done", "refused")], [4, 0])
+        page = client.get(TOKENS, {"q": '"><b>', "status": "active"}).content.decode()
+        self.assertIn('value="&quot;&gt;&lt;b&gt;"', page)
+        self.assertIn("<option selected>active</option>", page)
+        for query in ({"q": "x" * 201}, {"q": "\x00"}, {"status": "gone"}):
+            self.assertEqual(client.get(TOKENS, query).status_code, 400, query)
 
     def test_what_is_no_page_is_said_and_breaks_nothing(self) -> None:
         client = self.visitor(self.root)
