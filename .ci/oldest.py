@@ -61,7 +61,8 @@ def main() -> int:
     said = subprocess.run([PYTHON, "-c", SAID, *versions], env=environment, check=True, capture_output=True, text=True)
     assert [*map(plain, said.stdout.split())] == [*map(plain, versions.values())], said.stdout
     # They call what has since been deprecated in what they stand on.
-    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::DeprecationWarning", *TESTS]
+    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::DeprecationWarning"]
+    command += ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *TESTS]
     return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
 
 

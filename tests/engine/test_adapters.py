@@ -1,6 +1,7 @@
 """LoRA adapters: which apply, whose turn it is, and that each answer is what it would be alone."""
 
 import asyncio
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -133,8 +134,9 @@ class running:  # noqa: N801  used like a function
     """An engine of one kind, gone afterwards."""
 
     def __init__(self, place: str, spec: ModelSpec) -> None:
-        runtime = Path(tempfile.mkdtemp(prefix="be-", dir="/tmp")) / "r"
+        self._folder = Path(tempfile.mkdtemp(prefix="be-", dir="/tmp"))
         is_thread = place == "thread"
+        runtime = self._folder / "r"
         self._engine: Any = ThreadEngine(spec) if is_thread else ProcessEngine(spec, runtime_dir=runtime, linger_s=0)
         self._ending = {} if is_thread else {"terminate": True}
 
@@ -145,6 +147,7 @@ class running:  # noqa: N801  used like a function
 
     async def __aexit__(self, *_: object) -> None:
         await self._engine.aclose(**self._ending)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 async def test_an_adapter_changes_the_answer_of_the_request_that_names_it_and_of_no_other(engine: Engine) -> None:
