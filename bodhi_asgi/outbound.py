@@ -16,12 +16,12 @@ from typing import Any, Final, TypeAlias
 import httpcore2
 import httpx2
 
+from bodhi_asgi.connections import Block, Connection, Trust, connected
 from bodhi_asgi.types import Secret
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 Permits: TypeAlias = Callable[[str, IPAddress], bool]
 
-READ_BYTES: Final = 256 * 1024
 NAT64: Final = ip_network("64:ff9b::/96")
 NUMBERS: Final = re.compile(r"[0-9a-fA-FxX.]+")
 UNICAST_GLOBAL_IPV6: Final = ip_network("2000::/3")
@@ -85,7 +85,8 @@ def client(permits: Permits, *, timeout_s: float, user_agent: str, proxy: Secret
     With a ``proxy`` there are connections to that alone, and it resolves the names: whoever asks looks at them before.
     """
     address = None if proxy is None else proxy.reveal()
-    transport = httpx2.AsyncHTTPTransport(trust_env=False, retries=0, proxy=address)
+    trust = Trust(ssl.PROTOCOL_TLS_CLIENT)
+    transport = httpx2.AsyncHTTPTransport(verify=trust, trust_env=False, retries=0, proxy=address)
     guard = GuardedBackend(permits if address is None else _only(httpx2.URL(address).host))
     transport._pool._network_backend = guard  # there is no public way to say this
     return httpx2.AsyncClient(
@@ -114,7 +115,6 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
     def __init__(self, permits: Permits) -> None:
         self._permits = permits
-        self._network = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -129,39 +129,75 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             if not self._permits(host, address):
                 continue
             try:
-                return WideStream(
-                    await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
-                )
+                return await connected(str(address), port, timeout, local_address, socket_options or ())
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         raise failure
 
     async def sleep(self, seconds: float) -> None:
-        await self._network.sleep(seconds)
+        await asyncio.sleep(seconds)
 
 
-class WideStream(httpcore2.AsyncNetworkStream):
-    """A connection that is read in pieces as large as the system has them: most of a download's cost is per piece."""
+class Body:
+    """The body of an answer, received in blocks: straight from the connection where nothing but its length frames it.
 
-    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
-        self._stream = stream
+    Close it.
+    """
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max(max_bytes, READ_BYTES), timeout)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, timeout)
+    def __init__(self, response: httpx2.Response) -> None:
+        self._pieces = response.aiter_raw()
+        self._rest = memoryview(b"")
+        self._timeout_s: float | None = response.request.extensions["timeout"]["read"]
+        stream = response.extensions.get("network_stream")
+        length = response.headers.get("content-length", "")
+        is_plain = "transfer-encoding" not in response.headers and length.isascii() and length.isdigit()
+        self._connection = stream if is_plain and isinstance(stream, Connection) else None
+        self._missing = int(length) if self._connection is not None else 0
+        self._has_begun = False
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        """Leave the rest."""
+        await self._pieces.aclose()
 
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.AsyncNetworkStream:
-        return WideStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+    async def receive(self, block: Block, within_s: float) -> None:
+        """Fill the empty ``block``, or put into it what comes in ``within_s`` seconds; nothing in it is the end.
 
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        Raises httpx2.TransportError. Cancelled or failing, it leaves in the block what has come.
+        """
+        if self._connection is None:
+            await self._collect(block, within_s)
+            return
+        block.narrow(self._missing)
+        try:
+            if not self._has_begun:
+                # The client has read a beginning together with the headers, and keeps nothing else.
+                self._has_begun = True
+                self._rest = memoryview(await anext(self._pieces, b""))
+            self._rest = self._rest[block.put(self._rest) :]
+            if not block.is_full:
+                await self._receive(self._connection, block, within_s)
+        finally:
+            self._missing -= block.filled
+
+    async def _receive(self, connection: Connection, block: Block, within_s: float) -> None:
+        try:
+            await connection.receive(block, within_s, self._timeout_s)
+        except httpcore2.ReadTimeout as error:
+            raise httpx2.ReadTimeout(str(error)) from error
+        except httpcore2.ReadError as error:
+            raise httpx2.ReadError(str(error)) from error
+        if not block.filled:
+            raise httpx2.RemoteProtocolError("the body ended before its end")
+
+    async def _collect(self, block: Block, within_s: float) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        self._rest = self._rest[block.put(self._rest) :]
+        while not block.is_full and clock() - began < within_s:
+            self._rest = memoryview(await anext(self._pieces, b""))
+            if not self._rest:
+                return
+            self._rest = self._rest[block.put(self._rest) :]
 
 
 async def _resolve(host: str, port: int, timeout_s: float | None) -> Sequence[IPAddress]:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from bodhi_asgi.gguf.ranges import fetch_header
 from bodhi_asgi.gguf.types import GgufHeader
 from bodhi_asgi.hub.errors import HubAnswerInvalid, HubUnreachable
-from bodhi_asgi.hub.fetch import CONTENT_RANGE, describe, refuse
+from bodhi_asgi.hub.fetch import describe
 from bodhi_asgi.hub.patience import Patience
+from bodhi_asgi.hub.receiver import CONTENT_RANGE, refuse
 from bodhi_asgi.hub.refusals import Passing
 from bodhi_asgi.hub.transport import Answer, HubTransport
 from bodhi_asgi.hub.types import HubFile, RemoteFile

@@ -15,7 +15,8 @@ from bodhi_asgi.hub.types import MAIN, HubFile, HubReference, RemoteFile, RepoDe
 if TYPE_CHECKING:
     from bodhi_asgi.gguf.types import GgufHeader
     from bodhi_asgi.hub.client import HubClient
-    from bodhi_asgi.hub.fetch import FetchedFile, Progress
+    from bodhi_asgi.hub.fetch import FetchedFile
+    from bodhi_asgi.hub.receiver import Progress
     from bodhi_asgi.hub.transport import HubTransport
 
 

@@ -3,6 +3,7 @@
 A hub answers for large files with a redirect to a content network, with what counts about the file in headers beside.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -120,7 +121,11 @@ class HubTransport:
         waiting = self.access.stall_timeout_s if method == "GET" else self.access.answer_timeout_s
         timeout = httpx2.Timeout(self.access.answer_timeout_s, read=waiting)
         request = self._client.build_request(method, url, headers={**headers, **bearing}, timeout=timeout)
-        response = await self._client.send(request, stream=True)
+        try:
+            async with asyncio.timeout(self.access.answer_timeout_s + waiting):  # for all headers, however they drip
+                response = await self._client.send(request, stream=True)
+        except TimeoutError:
+            raise httpx2.ReadTimeout("the headers did not come in time") from None
         if response.status_code == WANTS_A_USER and self.access.proxy is not None:
             await response.aclose()
             raise proxy_refused(response.status_code)

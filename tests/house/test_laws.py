@@ -125,7 +125,7 @@ def test_only_the_command_line_prints() -> None:
 
 
 def test_connections_are_opened_in_one_place() -> None:
-    clients = {"AsyncClient", "Client", "ClientSession", "urlopen", "HTTPConnection", "HTTPSConnection"}
+    clients = {"AsyncClient", "Client", "ClientSession", "urlopen", "HTTPConnection", "HTTPSConnection", "connected"}
     opening = found(lambda _, node: called(node).rpartition(".")[2] in clients)
     assert {place.partition(":")[0] for place in opening} == {"outbound.py"}
 

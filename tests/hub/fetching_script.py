@@ -1,7 +1,7 @@
 """Fetches one file per line of its input, each in a process of its own that can be killed.
 
 A line is endpoint, repository, file and cache as JSON. Printed are the process's id, and its exit status when it ended.
-How many bytes of the file it has received stands in ``<cache>.received``. Everything is imported once: a child
+How many bytes it has received, headers among them, stands in ``<cache>.received``. Everything is imported once: a child
 costs milliseconds.
 """
 
@@ -9,42 +9,32 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
+from bodhi_asgi.connections import Intake
 from bodhi_asgi.hub.access import HubAccess
 from bodhi_asgi.hub.fetch import fetch
-from bodhi_asgi.hub.transport import Answer, HubTransport
+from bodhi_asgi.hub.transport import HubTransport
 from bodhi_asgi.hub.types import HubFile
 
 
-class CountingTransport(HubTransport):
-    """Notes each piece before anybody has it, in a file that outlives the process."""
+def count(note: int) -> None:
+    """Note what comes over connections before anybody has it, in a file that outlives the process."""
+    received = 0
+    take = Intake.buffer_updated
 
-    def __init__(self, access: HubAccess, note: int) -> None:
-        super().__init__(access)
-        self._note = note
-        self._received = 0
+    def counted(intake: Intake, nbytes: int) -> None:
+        nonlocal received
+        received += nbytes
+        os.pwrite(note, b"%12d" % received, 0)
+        take(intake, nbytes)
 
-    @asynccontextmanager
-    async def asking(self, method: str, url: str, *args: Any, **kwargs: Any) -> AsyncIterator[Answer]:
-        async with super().asking(method, url, *args, **kwargs) as answer:
-            answer.response.aiter_raw = partial(self._counted, answer.response.aiter_raw())
-            yield answer
-
-    async def _counted(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        async for piece in pieces:
-            self._received += len(piece)
-            os.pwrite(self._note, b"%12d" % self._received, 0)
-            yield piece
+    Intake.buffer_updated = counted  # type: ignore[method-assign]
 
 
 async def main(endpoint: str, repo: str, filename: str, cache: str) -> None:
-    note = os.open(f"{cache}.received", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    transport = CountingTransport(HubAccess(endpoint, stall_timeout_s=60), note)
+    count(os.open(f"{cache}.received", os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+    transport = HubTransport(HubAccess(endpoint, stall_timeout_s=60))
     try:
         await fetch(transport, HubFile(repo, filename), Path(cache))
     finally:

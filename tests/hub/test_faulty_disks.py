@@ -64,7 +64,7 @@ async def test_a_disk_that_fills_up_meanwhile_keeps_what_has_arrived(
     hub: Hub, service: HubService, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     with monkeypatch.context() as filling:
-        failing(filling, "pwrite", number, after=3)  # a write is of 256 KiB at most
+        failing(filling, "pwrite", number, after=40)  # of a small file, a write is of 16 KiB
         with pytest.raises(DiskFull) as full:
             await service.fetch(FILE)
     (part,) = (service.cache / BLOBS).iterdir()

@@ -352,6 +352,18 @@ async def test_a_part_that_was_spoiled_on_the_disk_is_noticed_and_fetched_anew(
         (blobs / SHA256).unlink()
 
 
+async def test_who_died_between_the_last_byte_and_the_name_has_nothing_fetched_again(
+    hub: Hub, transport: HubTransport, tmp_path: Path
+) -> None:
+    hub.add("owner/model", {"model.gguf": WEIGHTS})
+    blobs = tmp_path / "models--owner--model" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{SHA256}.bodhi.part").write_bytes(WEIGHTS)
+    fetched = await fetch(transport, FILE, tmp_path)
+    assert fetched.path.read_bytes() == WEIGHTS
+    assert (fetched.received_bytes, hub.sent_bytes, parts_of(tmp_path)) == (0, 0, [])
+
+
 async def test_a_cancelled_fetch_ends_at_once_and_goes_on_where_it_was(
     hub: Hub, transport: HubTransport, tmp_path: Path
 ) -> None:
