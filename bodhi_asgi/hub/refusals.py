@@ -20,6 +20,7 @@ from bodhi_asgi.hub.types import HubFile
 
 BAD_TOKEN: Final = "Invalid credentials in Authorization header"  # noqa: S105  # the hub's words
 DISABLED: Final = "Access to this resource is disabled."
+LONGEST_S: Final = 86_400.0
 PASSING_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -66,12 +67,12 @@ def refusal(status: int, headers: Mapping[str, str], repo: str, file: HubFile | 
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that ``Retry-After`` asks for, as a number or as a date beside the answer's own ``Date``."""
+    """Seconds that ``Retry-After`` asks for, a number or a date beside the answer's own ``Date``: a day at most."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit() and len(value) < 10:
-        return float(value)
+        return min(float(value), LONGEST_S)
     try:
         until, then = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (until - then).total_seconds())
+        return min(max(0.0, (until - then).total_seconds()), LONGEST_S)
     except (TypeError, ValueError):
         return None

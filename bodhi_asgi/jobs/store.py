@@ -1,12 +1,13 @@
 """The SQL of jobs. A claim is one conditional update, so that of many workers who reach for a job one gets it.
 
 Leases are compared with the clock of the machine: machines that share a database must agree on the time to within a
-few seconds.
+few seconds. A clock may be wrong and be put right, though: what lies further ahead than anybody may ask for is of such
+a one, and counts as past.
 """
 
 from collections.abc import Collection
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 from sqlalchemy import Delete, Update, delete, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
@@ -18,6 +19,9 @@ from bodhi_asgi.jobs.tables import JOBS
 from bodhi_asgi.jobs.types import Claim
 
 Q = TypeVar("Q", Update, Delete)
+
+LONGEST_LEASE: Final = timedelta(minutes=5)
+LONGEST_WAIT: Final = timedelta(days=1, minutes=5)
 
 
 async def add(tx: Transaction, kind: str, subject: str, now: datetime, *, place: str | None = None) -> None:
@@ -66,7 +70,7 @@ async def claim(
 
 
 async def extend(tx: Transaction, held: Claim, until: datetime) -> None:
-    """Say that we are still at it. Raises ClaimLost."""
+    """Say that we are still at it, for five minutes at most. Raises ClaimLost."""
     await _held(tx, _own(update(JOBS), held).values(claimed_until=until))
 
 
@@ -82,7 +86,7 @@ async def finish(tx: Transaction, held: Claim) -> None:
 
 
 async def postpone(tx: Transaction, held: Claim, not_before: datetime, failures: int) -> None:
-    """Give it back, to be taken up again at ``not_before``. Raises ClaimLost."""
+    """Give it back, to be taken up again at ``not_before``, in a day at most. Raises ClaimLost."""
     values = {"claim": None, "claimed_until": None, "not_before": not_before, "failures": failures}
     await _held(tx, _own(update(JOBS), held).values(**values))
 
@@ -93,10 +97,12 @@ async def release(tx: Transaction, held: Claim) -> None:
 
 
 def _is_due(kind: str, now: datetime, but: Collection[str], place: str | None) -> tuple[ColumnElement[bool], ...]:
-    is_free = or_(JOBS.c.claimed_until.is_(None), JOBS.c.claimed_until <= now)
+    until, begin = JOBS.c.claimed_until, JOBS.c.not_before
+    is_free = or_(until.is_(None), until <= now, until > now + LONGEST_LEASE)
+    is_time = or_(begin <= now, begin > now + LONGEST_WAIT)
     others = (JOBS.c.subject.not_in(sorted(but)),) if but else ()
     is_near = JOBS.c.place.is_(None) if place is None else or_(JOBS.c.place.is_(None), JOBS.c.place == place)
-    return JOBS.c.kind == kind, JOBS.c.not_before <= now, is_free, is_near, *others
+    return JOBS.c.kind == kind, is_time, is_free, is_near, *others
 
 
 def _own(query: Q, held: Claim) -> Q:

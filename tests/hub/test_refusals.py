@@ -61,6 +61,8 @@ def test_a_refusal_has_the_code_of_the_wire(
         ({"retry-after": "Thu, 26 Nov 2026 12:01:30 GMT", "date": DATE}, 90),
         ({"retry-after": "Thu, 26 Nov 2026 11:00:00 GMT", "date": DATE}, 0),
         ({"retry-after": "Thu, 26 Nov 2026 12:01:30 GMT"}, None),
+        ({"retry-after": "999999999"}, 86_400),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT", "date": DATE}, 86_400),
         ({"retry-after": "Thu, 26 Nov 2026 12:01:30", "date": DATE}, None),
     ],
 )

@@ -127,3 +127,26 @@ async def test_a_subject_can_be_passed_over(database: Database) -> None:
     async with database.reading() as tx:
         assert not await store.has_due(tx, "test", NOON, but=("a", "b"))
         assert await store.has_due(tx, "test", NOON, but=("b",))
+
+
+async def test_a_claim_of_a_clock_that_ran_ahead_keeps_nobody_off_for_long(database: Database) -> None:
+    await add(database, "a")
+    ahead = await claimed(database, NOON + timedelta(days=400))
+    assert ahead is not None  # and then its worker died, and the clock was put right
+    now = NOON + timedelta(minutes=1)
+    async with database.reading() as tx:
+        assert await store.has_due(tx, "test", now)
+    assert await claimed(database, now) is not None
+    with pytest.raises(ClaimLost):
+        async with database.transaction() as tx:
+            await store.extend(tx, ahead, now + LEASE)
+
+
+async def test_a_job_that_waits_for_longer_than_anybody_may_ask_waits_no_more(database: Database) -> None:
+    await add(database, "a")
+    held = await claimed(database)
+    assert held is not None
+    async with database.transaction() as tx:
+        await store.postpone(tx, held, NOON + timedelta(hours=23), 1)
+    assert await claimed(database) is None
+    assert await claimed(database, NOON - timedelta(days=400)) is not None
