@@ -6,13 +6,12 @@ What is still to be read stands in the database: it survives a restart, and take
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Final
 
 from bodhi_asgi.db.database import Database
 from bodhi_asgi.errors import Unavailable
 from bodhi_asgi.shelf import store
+from bodhi_asgi.shelf.chore import Chore
 from bodhi_asgi.shelf.facts import Capable, described
 from bodhi_asgi.shelf.types import Description, LocalFile
 
@@ -34,25 +33,16 @@ class Reader:
         self._shelf = shelf
         self._capable = capable
         self._read = read
-        self._thread: ThreadPoolExecutor | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._chore = Chore("bodhi-shelf-reader")
         self._woken = asyncio.Event()
 
     def start(self) -> None:
         """Wait for something to read."""
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bodhi-shelf-reader")
-        self._task = asyncio.create_task(self._run(), name="bodhi-shelf-reader")
+        self._chore.start(self._run())
 
     async def aclose(self) -> None:
         """Read no more; a file that is being read is read to the end of its header. Idempotent."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            await asyncio.to_thread(thread.shutdown, cancel_futures=True)
+        await self._chore.aclose()
 
     def wake(self) -> None:
         """There is something to read."""
@@ -92,10 +82,8 @@ class Reader:
         return any(kept)
 
     async def _described(self, file: LocalFile) -> Description:
-        assert self._thread is not None, "the reader is started before it is asked"
-        loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._thread, described, file, self._capable)
+            return await self._chore.do(described, file, self._capable)
         except Exception:
             log.exception("the header of a model file could not be read", extra={"path": str(file.path)})
             return Description(problem="its header cannot be read")

@@ -7,15 +7,12 @@ asked again while something is going on, and now and then.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final
 
 from bodhi_asgi.clock import Clock
+from bodhi_asgi.shelf.chore import Chore
 from bodhi_asgi.shelf.scan import Scanner
 from bodhi_asgi.shelf.types import Look
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +40,7 @@ class Watch:
         self._every_s = every_s
         self._noticed = noticed
         self._keep = keep
-        self._thread: ThreadPoolExecutor | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._chore = Chore("bodhi-shelf-watch")
         self._lock = asyncio.Lock()
         self._kept: Look | None = None
         self._last: Look | None = None
@@ -53,19 +49,11 @@ class Watch:
 
     def start(self) -> None:
         """Look for the first time, and go on looking."""
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bodhi-shelf")
-        self._task = asyncio.create_task(self._run(), name="bodhi-shelf-watch")
+        self._chore.start(self._run())
 
     async def aclose(self) -> None:
         """Look no more. Idempotent."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            await asyncio.to_thread(thread.shutdown, cancel_futures=True)
+        await self._chore.aclose()
 
     async def last(self) -> Look:
         """What was seen last; the first look is waited for."""
@@ -83,7 +71,7 @@ class Watch:
         """Look now."""
         async with self._lock:
             self._looked_s = self._clock.monotonic()
-            seen = await self._in_thread(self._scanner.look)
+            seen = await self._chore.do(self._scanner.look)
             before = self._last or Look()
             if seen.problems != before.problems:
                 for problem in seen.problems:
@@ -110,8 +98,4 @@ class Watch:
     async def _is_worth_it(self) -> bool:
         now_s = self._clock.monotonic()
         is_due = self._last is None or self._kept is not self._last or now_s - self._looked_s >= AGAIN_S
-        return is_due or now_s < self._restless_until_s or not await self._in_thread(self._scanner.is_still)
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        assert self._thread is not None, "the watch is started before it is asked"
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        return is_due or now_s < self._restless_until_s or not await self._chore.do(self._scanner.is_still)
