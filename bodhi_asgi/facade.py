@@ -37,6 +37,7 @@ from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, T
 from bodhi_asgi.hub.types import RepoSummary
 from bodhi_asgi.ids import new_id
 from bodhi_asgi.lifecycle import Lifecycle
+from bodhi_asgi.models.details import ModelDetails
 from bodhi_asgi.pulls import Downloads, ModelPull
 from bodhi_asgi.services import Services
 from bodhi_asgi.shelf.types import MAIN, FileQuery
@@ -181,6 +182,17 @@ class Bodhi:
             return encode_model(await services.models.get(caller, model))
 
         return await self._call(verb)
+
+    async def model_details(self, model: str, *, context_tokens: int | None = None) -> ModelDetails:
+        """The card of a model: what it is, what it can do, how it is run, and whether it fits the engines' memory.
+
+        Told from the headers of its files, with ``context_tokens`` of context; 4,096 unless said, or as many as it was
+        trained for. Needs ``models:read`` and a grant on the model. Raises ModelNotFound, ModelForbidden,
+        ModelFileMissing and GgufInvalid.
+        """
+        return await self._call(
+            lambda services, caller: services.details.get(caller, model, context_tokens=context_tokens)
+        )
 
     @property
     def aliases(self) -> Aliases:

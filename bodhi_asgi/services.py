@@ -39,6 +39,7 @@ from bodhi_asgi.models.aliases import AliasService
 from bodhi_asgi.models.capabilities import capabilities_of
 from bodhi_asgi.models.catalogue import CatalogueService
 from bodhi_asgi.models.configured import ConfiguredModels
+from bodhi_asgi.models.details import DetailsService
 from bodhi_asgi.models.discovered import DiscoveredModels
 from bodhi_asgi.models.engines import EngineService
 from bodhi_asgi.models.held import NamedFiles
@@ -72,6 +73,7 @@ class Services:
     hub: HubService
     aliases: AliasService
     catalogue: CatalogueService
+    details: DetailsService
     downloads: DownloadService
     models: ModelService
     engines: EnginePool
@@ -199,6 +201,7 @@ async def open_services(
         catalogue=CatalogueService(
             database=database, aliases=aliases, configured=configured, discovered=discovered, shelf=shelf
         ),
+        details=DetailsService(models=models, aliases=aliases, budget_bytes=lambda: budget_bytes(config)),
         downloads=downloads,
         models=models,
         engines=engines,
@@ -253,10 +256,15 @@ def _downloads(
         hub=hub,
         worker=worker,
         place=place,
-        budget_bytes=lambda: config.engine.memory_bytes or default_budget(),
+        budget_bytes=lambda: budget_bytes(config),
         arrived=arrived,
     )
     return service, worker
+
+
+def budget_bytes(config: BodhiServerConfig) -> int:
+    """How much memory all models may take together. Blocking."""
+    return config.engine.memory_bytes or default_budget()
 
 
 def _watchers(events: EventBus, meters: Meters, shelf: ShelfService) -> Watchers:

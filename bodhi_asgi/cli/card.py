@@ -1,13 +1,12 @@
 """A model's card: what ``bodhi show`` prints of it, section by section. Pure functions over what is known of it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from bodhi_asgi.cli.engines import size
 from bodhi_asgi.gguf.facts import GgufFacts, count_label
 from bodhi_asgi.gguf.fit import Fit
 from bodhi_asgi.gguf.types import printable
+from bodhi_asgi.models.details import ModelDetails, ModelFile
 
 Section: TypeAlias = tuple[str, list[tuple[str, str]]]
 """A heading and its rows; a row without a value is a line of its own."""
@@ -16,37 +15,7 @@ KINDS: Final = {"model": "Model", "projector": "Projector", "adapter": "Adapter"
 MAX_TEXT: Final = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class CardFile:
-    """A file of a model: its path, or its name where it was named by its path."""
-
-    name: str
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """All that is told of a model. ``parameters`` fill what requests leave open, ``system`` is said before each, and
-    ``settings`` are how it is run.
-
-    ``files`` are its own, all parts in order, and ``size_bytes`` is that of them together; ``fit`` says what it takes
-    and what there is.
-    """
-
-    facts: GgufFacts
-    name: str = ""
-    capabilities: Sequence[str] = ()
-    files: Sequence[CardFile] = ()
-    size_bytes: int = 0
-    projector: GgufFacts | None = None
-    projector_file: CardFile | None = None
-    fit: Fit | None = None
-    parameters: Mapping[str, object] = field(default_factory=dict)
-    settings: Mapping[str, object] = field(default_factory=dict)
-    system: str = ""
-
-
-def card_lines(card: Card) -> list[str]:
+def card_lines(card: ModelDetails) -> list[str]:
     """The card for a terminal, indented as a list of sections."""
     lines: list[str] = []
     for heading, rows in sections(card):
@@ -57,7 +26,7 @@ def card_lines(card: Card) -> list[str]:
     return lines
 
 
-def sections(card: Card) -> list[Section]:
+def sections(card: ModelDetails) -> list[Section]:
     """The sections that have anything to say."""
     facts = card.facts
     found: list[Section] = [(KINDS[facts.kind], _of_file(card))]
@@ -79,7 +48,7 @@ def sections(card: Card) -> list[Section]:
     return found
 
 
-def _of_file(card: Card) -> list[tuple[str, str]]:
+def _of_file(card: ModelDetails) -> list[tuple[str, str]]:
     facts = card.facts
     rows = [("name", card.name or facts.name), *_numbers(facts)]
     if facts.vocabulary:
@@ -96,7 +65,7 @@ def _of_file(card: Card) -> list[tuple[str, str]]:
     return [(label, value) for label, value in rows if value]
 
 
-def _of_projector(file: CardFile | None) -> list[tuple[str, str]]:
+def _of_projector(file: ModelFile | None) -> list[tuple[str, str]]:
     return [("file", printable(file.name, MAX_TEXT)), ("size", size(file.size_bytes))] if file else []
 
 

@@ -2,37 +2,25 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from bodhi_asgi.caller import Caller
-from bodhi_asgi.cli.card import Card, CardFile, card_lines
+from bodhi_asgi.cli.card import card_lines
 from bodhi_asgi.cli.options import Options, printing
 from bodhi_asgi.cli.output import print_json
-from bodhi_asgi.gguf.facts import facts_of
-from bodhi_asgi.gguf.fit import CONTEXT_TOKENS, fit
-from bodhi_asgi.gguf.parts import parts, read_model
-from bodhi_asgi.gguf.types import GgufHeader, GgufInvalid
+from bodhi_asgi.gguf.fit import CONTEXT_TOKENS
+
+if TYPE_CHECKING:
+    from bodhi_asgi.models.details import ModelDetails
 
 CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What a template has no use for and a terminal obeys."""
 
 FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The file behind what was named, and what an alias says besides."""
-
-    path: Path
-    projector: Path | None = None
-    name: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @click.command()
@@ -52,67 +40,38 @@ def show(options: Options, model: str, projector: Path | None, context: int | No
 
     MODEL is a name, or a GGUF file; of a model in several files, any of them.
     """
-    from bodhi_asgi.engine.budget import default_budget
-    from bodhi_asgi.models.capabilities import capabilities_of
+    from bodhi_asgi.models.details import without_places
 
     path = Path(model)
-    found = Found(path) if path.is_file() else asyncio.run(_find(options, model))
-    headers = _read(found.path)
-    facts = facts_of(*headers)
+    if path.is_file():
+        details = without_places(_of_file(options, path, projector, context))
+    else:
+        details = asyncio.run(_of_name(options, model, context))
+        if projector is not None:
+            told = _of_file(options, Path(details.files[0].name), projector, context)
+            details = replace(
+                told,
+                name=details.name,
+                parameters=details.parameters,
+                settings=details.settings,
+                system=details.system,
+            )
     if template:
-        click.echo(CONTROLS.sub("\ufffd", facts.chat_template))
-        return
-    eyes_path = projector or found.projector
-    eyes_header = _read(eyes_path)[0] if eyes_path else None
-    eyes = facts_of(eyes_header) if eyes_header else None
-    budget = options.settings().engine.memory_bytes or default_budget()
-    tokens = context or min(CONTEXT_TOKENS, facts.context_length or CONTEXT_TOKENS)
-    files = [_file(part, found.name) for part in parts(found.path)]
-    card = Card(
-        facts=facts,
-        name=found.name,
-        capabilities=capabilities_of(facts, eyes).names,
-        files=files,
-        size_bytes=sum(file.size_bytes for file in files),
-        projector=eyes,
-        projector_file=_file(eyes_path, found.name) if eyes_path else None,
-        fit=fit(headers, budget, context_tokens=tokens, projector=eyes_header),
-        parameters={name: value for name, value in found.parameters.items() if name != "system_prompt"},
-        settings=found.settings,
-        system=str(found.parameters.get("system_prompt", "")),
-    )
-    if options.as_json:
-        print_json({**asdict(card), "fits": card.fit is not None and card.fit.fits})
-        return
-    click.echo("\n".join(card_lines(card)))
+        click.echo(CONTROLS.sub("\ufffd", details.facts.chat_template))
+    elif options.as_json:
+        print_json({**asdict(details), "fits": details.fit is not None and details.fit.fits})
+    else:
+        click.echo("\n".join(card_lines(details)))
 
 
-async def _find(options: Options, name: str) -> Found:
-    """What a request that names the model would be answered with. Raises ModelNotFound and ModelFileMissing."""
-    from bodhi_asgi.models.errors import ModelFileMissing
-
-    caller = Caller.system()
+async def _of_name(options: Options, name: str, context: int | None) -> "ModelDetails":
     async with options.server() as server:
-        spec = (await server.services.models.resolve(caller, name)).spec
-        alias = await server.services.aliases.find(caller, name)
-    if spec.runner != "llama":
-        raise ModelFileMissing(f"model '{name}' has no file: it is run by '{spec.runner}'", model=name)
-    return Found(
-        Path(spec.path),
-        Path(spec.projector) if spec.projector else None,
-        name,
-        alias.params if alias else {},
-        alias.settings if alias else {},
-    )
+        return await server.as_caller(Caller.system()).model_details(name, context_tokens=context)
 
 
-def _file(path: Path, name: str) -> CardFile:
-    """By its whole path where a ``name`` was asked for."""
-    return CardFile(str(path) if name else path.name, path.stat().st_size)
+def _of_file(options: Options, path: Path, projector: Path | None, context: int | None) -> "ModelDetails":
+    from bodhi_asgi.engine.budget import default_budget
+    from bodhi_asgi.models.details import read_details
 
-
-def _read(path: Path) -> tuple[GgufHeader, ...]:
-    try:
-        return read_model(path)
-    except GgufInvalid as invalid:
-        raise GgufInvalid(f"'{path.name}' is no model: {invalid.message}") from None
+    budget = options.settings().engine.memory_bytes or default_budget()
+    return read_details(path, projector, budget_bytes=budget, context_tokens=context)

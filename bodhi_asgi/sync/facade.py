@@ -15,6 +15,7 @@ from bodhi_asgi.formats.openai_models import ModelList, ModelObject
 from bodhi_asgi.formats.rerank.schema import RankedList, RerankBody
 from bodhi_asgi.formats.tokenization.schema import DetokenizeBody, PromptText, TokenCount, TokenizeBody, TokenList
 from bodhi_asgi.hub.types import RepoSummary
+from bodhi_asgi.models.details import ModelDetails
 from bodhi_asgi.shelf.types import MAIN, FileQuery
 from bodhi_asgi.sync.aliases import SyncAliases
 from bodhi_asgi.sync.calls import Calls
@@ -123,6 +124,15 @@ class SyncBodhi(Calls):
     def get_model(self, model: str) -> ModelObject:
         """One model. Needs ``models:read``. Raises ModelNotFound."""
         return self._wait(self._of.get_model, model)
+
+    def model_details(self, model: str, *, context_tokens: int | None = None) -> ModelDetails:
+        """The card of a model: what it is, what it can do, how it is run, and whether it fits the engines' memory.
+
+        Told from the headers of its files, with ``context_tokens`` of context; 4,096 unless said, or as many as it was
+        trained for. Needs ``models:read`` and a grant on the model. Raises ModelNotFound, ModelForbidden,
+        ModelFileMissing and GgufInvalid.
+        """
+        return self._wait(self._of.model_details, model, context_tokens=context_tokens)
 
     @property
     def aliases(self) -> SyncAliases:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from bodhi_asgi import BodhiServer, Caller
-from bodhi_asgi.cli.card import Card, CardFile, card_lines
+from bodhi_asgi.cli.card import card_lines
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.gguf.facts import GgufFacts, facts_of
 from bodhi_asgi.gguf.fit import Fit
 from bodhi_asgi.gguf.reader import read_header
+from bodhi_asgi.models.details import ModelDetails, ModelFile
 from bodhi_asgi.models.params import RequestParams
 from bodhi_asgi.models.types import SETTINGS_REPO, AliasSpec, FileReference
 from tests.cli.conftest import Bodhi
@@ -88,7 +89,7 @@ def test_what_is_no_model_is_told_in_one_sentence(bodhi: Bodhi, tmp_path: Path) 
     assert bodhi("show", str(tmp_path / "gone.gguf")).exit_code == 3
 
 
-FULL = Card(
+FULL = ModelDetails(
     facts=GgufFacts(
         kind="model",
         architecture="qwen3moe",
@@ -111,10 +112,10 @@ FULL = Card(
         is_big_endian=True,
     ),
     capabilities=("completion", "tools"),
-    files=(CardFile("a-00001-of-00002.gguf", 10_000_000_000), CardFile("a-00002-of-00002.gguf", 8_556_685_824)),
+    files=(ModelFile("a-00001-of-00002.gguf", 10_000_000_000), ModelFile("a-00002-of-00002.gguf", 8_556_685_824)),
     size_bytes=18_556_685_824,
     projector=GgufFacts(kind="projector", architecture="clip", quantisation="F16", bits_per_weight=16),
-    projector_file=CardFile("mmproj-a-F16.gguf", 900_000_000),
+    projector_file=ModelFile("mmproj-a-F16.gguf", 900_000_000),
     fit=Fit(18_556_685_824, 402_653_184, 4096, 10**10, 1_000_000_000),
     parameters={"temperature": 0.7, "stop": ["\x1b[2J"]},
     system="You are kind.\nAnd brief.",
@@ -161,7 +162,7 @@ def test_a_card_has_a_section_for_all_there_is_and_none_for_what_there_is_not() 
         "\n"
         "  Licence\n    apache-2.0\n"
     )
-    assert card_lines(Card(GgufFacts(kind="other", architecture=""))) == ["  File", ""]
+    assert card_lines(ModelDetails(GgufFacts(kind="other", architecture=""))) == ["  File", ""]
 
 
 async def aliased(name: str) -> None:

@@ -52,8 +52,9 @@ async def test_the_journey_is_what_happens(tmp_path: Path, monkeypatch: pytest.M
         assert len(steps) == 3
         for command, output in steps:
             assert await bodhi(tmp_path, command) == output
-        direct, client = (names_of(block.name, block.code) for block in blocks("journey"))
+        direct, client, card = (names_of(block.name, block.code) for block in blocks("journey"))
         answer = await direct["ask"]()
+        assert await card["fits"]() == ("Q8_0", 0, True)
         app = BodhiApp()
         async with serving(app) as base:
             made = await app.server.create_api_token("docs", grants=Grants.everything())
