@@ -126,10 +126,11 @@ class RepoFolder:
         pointer = self.pointer(remote.commit, remote.file.filename)
         if _size(pointer) != remote.size_bytes:
             return False
-        return not pointer.is_symlink() or pointer.resolve().name == remote.etag
+        return not pointer.is_symlink() or Path(os.path.realpath(pointer)).name == remote.etag
 
     def _make(self, folder: Path) -> None:
-        if not folder.resolve().is_relative_to(self.cache.resolve()):
+        # Not Path.resolve, which knows no error for a link that leads to itself.
+        if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(self.cache)):
             raise CacheNotWritable(f"a link in the cache's folder of '{self.repo}' leads out of it", repo=self.repo)
         folder.mkdir(parents=True, exist_ok=True)
 

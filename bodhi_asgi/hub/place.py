@@ -21,7 +21,7 @@ def place_of(cache: Path, *, is_shared: bool) -> str:
 
     A cache that cannot be written is known by its path and the name of the machine; nothing is fetched into it anyway.
     """
-    where = str(cache.resolve())
+    where = os.path.realpath(cache)
     if not is_shared:
         return _hash(where)
     try:

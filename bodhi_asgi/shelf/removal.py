@@ -164,9 +164,10 @@ def _linked(repo: int, folders: tuple[str, ...], depth: int) -> Iterator[str]:
             return
         for entry in list(os.scandir(folder)):
             if entry.is_symlink():
-                blob = _blob_of(folders, os.readlink(entry.name, dir_fd=folder))
-                if blob is not None:
-                    yield blob
+                with contextlib.suppress(FileNotFoundError):  # somebody else removes things, too
+                    blob = _blob_of(folders, os.readlink(entry.name, dir_fd=folder))
+                    if blob is not None:
+                        yield blob
             elif entry.is_dir(follow_symlinks=False):
                 below.append(entry.name)
     for name in below if depth < MAX_DEPTH else ():
@@ -218,8 +219,10 @@ def _drop_refs(repo: int, folders: tuple[str, ...], commit: str, depth: int) -> 
         for entry in list(os.scandir(folder)):
             if entry.is_dir(follow_symlinks=False):
                 below.append(entry.name)
-            elif entry.is_file(follow_symlinks=False) and _said(entry.name, folder) == commit:
-                os.unlink(entry.name, dir_fd=folder)
+            elif entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(FileNotFoundError):
+                    if _said(entry.name, folder) == commit:
+                        os.unlink(entry.name, dir_fd=folder)
     for name in below if depth < MAX_DEPTH else ():
         _drop_refs(repo, (*folders, name), commit, depth + 1)
         with _inside(repo, *folders) as folder:

@@ -188,6 +188,16 @@ async def test_a_link_that_leads_out_of_the_cache_is_not_followed(
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.parametrize("where", ["", "models--owner--model", "models--owner--model/blobs", ".locks"])
+async def test_a_link_that_leads_to_itself_is_told(hub: Hub, service: HubService, where: str) -> None:
+    loop = service.cache / where
+    loop.parent.mkdir(parents=True, exist_ok=True)
+    loop.symlink_to(loop)
+    with pytest.raises(CacheNotWritable):
+        await service.fetch(FILE)
+    assert hub.sent_bytes == 0
+
+
 async def test_a_link_in_place_of_a_file_is_replaced_or_refused(service: HubService, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")

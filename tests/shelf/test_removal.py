@@ -134,6 +134,27 @@ def test_what_is_gone_already_is_removed_from_nothing(cache: HubCache) -> None:
     assert remove(cache.path / "none", file) == Removed(0, 0)
 
 
+def test_what_another_removes_meanwhile_is_no_fault(cache: HubCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.add(REPO, "a.gguf", b"x" * 100, ref="main")
+    cache.refer(REPO, "other", NEW)
+    file = seen(cache, "a.gguf")
+    passing = [cache.add(REPO, "gone.gguf", b"y", snapshot=OLD), cache.repo(REPO) / "refs" / "other"]
+    listed = os.scandir
+
+    def removed_after(folder: int) -> list[os.DirEntry[str]]:
+        entries = list(listed(folder))
+        for path in passing:
+            if path.name in {entry.name for entry in entries}:
+                path.unlink(missing_ok=True)
+        return entries
+
+    monkeypatch.setattr(os, "scandir", removed_after)
+    assert remove(cache.path, file) == Removed(1, 100)
+    monkeypatch.undo()
+    assert not (cache.repo(REPO) / "refs" / "main").exists()
+    assert not (cache.repo(REPO) / "snapshots" / NEW).exists()
+
+
 def test_a_broken_link_is_removed(cache: HubCache) -> None:
     cache.add(REPO, "a.gguf").resolve().unlink()
     assert remove(cache.path, seen(cache, "a.gguf")) == Removed(1, 0)
