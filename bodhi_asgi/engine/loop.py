@@ -31,7 +31,7 @@ from bodhi_asgi.engine.stack import Stack
 from bodhi_asgi.engine.thoughts import Thoughts
 from bodhi_asgi.engine.threads import start_deep
 from bodhi_asgi.engine.types import Chunk, EngineStats, Job, ModelFacts, ModelSpec, PooledWork, Work
-from bodhi_asgi.errors import BodhiError
+from bodhi_asgi.errors import BodhiError, Broken
 from bodhi_asgi.messages.conversation import ChatPrompt
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ class EngineLoop:
                 self._begin(note)
 
     def _begin(self, note: Job | Prepared) -> None:
-        """Begin or go on with a request, or tell why not."""
+        """Begin or go on with a request, or tell why not. A fault of ours ends this request and nobody else's."""
         job = note.work if isinstance(note, Prepared) else note
         try:
             if isinstance(note, Prepared):
@@ -288,8 +288,8 @@ class EngineLoop:
                 self._preparation.pool(Stack(note))
             else:
                 self._preparation.answer(note)
-        except BodhiError as error:
-            self._send([Chunk(job.id, error=error)])
+        except Exception as error:
+            self._send([Chunk(job.id, error=self._told(error))])
 
     def _cancel(self, scheduler: Scheduler, pooled: PooledWorks, work_id: str) -> list[Chunk]:
         if self._preparation.give_up(work_id):
@@ -306,8 +306,8 @@ class EngineLoop:
         sequence.thoughts = Thoughts(vocabulary.family.thinking, opening)
         try:
             self._runner.begin(sequence.number, work.request, tokens, matcher)
-        except BodhiError as error:
-            self._send(scheduler.refuse(sequence, error))
+        except Exception as error:
+            self._send(scheduler.refuse(sequence, self._told(error)))
             return
         # An empty chunk says that the request is taken, so that a door can send its headers.
         self._send([Chunk(work.id, opening=opening)])
@@ -346,6 +346,13 @@ class EngineLoop:
         self._send([Chunk(work.id, error=reason) for work in left])
         if have_ended:
             self._runner.unload()
+
+    def _told(self, error: Exception) -> BodhiError:
+        """What a request is told that cannot begin."""
+        if isinstance(error, BodhiError):
+            return error
+        log.error("a request could not be begun", exc_info=error, extra={"model": self._spec.name})
+        return Broken("the request could not be begun, by a fault of the server")
 
     def _unexpected(self, what: str, error: BaseException) -> str:
         return f"the model '{self._spec.name}' failed to {what}: {type(error).__name__}"

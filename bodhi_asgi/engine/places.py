@@ -20,6 +20,8 @@ class Places:
     """Of one scheduler, which alone changes them."""
 
     def __init__(self, cells: Cells, *, queue_limit: int, queue_limit_per_owner: int) -> None:
+        self.preemptions = 0
+        """How often somebody who ran had to give his place back."""
         self._cells = cells
         self._slots = cells.table
         self._queue_limit = queue_limit
@@ -77,6 +79,7 @@ class Places:
 
     def preempt(self, sequence: Sequence) -> None:
         """Have one that runs give cells and slot back and wait again, at the head of the line."""
+        self.preemptions += 1
         self._release(sequence)
         self.queue.put_back(sequence.work.owner, sequence)
 
@@ -123,6 +126,7 @@ class Places:
         owner, slots = held.most_common(1)[0]
         if slots < least:
             return False
+        self.preemptions += 1
         youngest = next(sequence for sequence in reversed(self.running) if sequence.work.owner == owner)
         self._release(youngest)
         self.queue.return_to_line(owner, youngest)

@@ -181,6 +181,7 @@ class Scheduler:
             prompt_tokens=self._prompt_tokens,
             completion_tokens=self._completion_tokens,
             cached_tokens=self._cached_tokens,
+            preemptions=self._places.preemptions,
         )
 
     def check(self) -> None:

@@ -129,19 +129,13 @@ class ChatTemplate:
         shown = {**variables, "messages": _Given(variables["messages"])}
         try:
             return _bounded(self._compiled().generate(**{"add_generation_prompt": True, **shown, **self._tokens}))
+        except PromptInvalid:
+            raise
         except _Refused as error:
             cause, reason = error, f"the model's chat template refuses the messages: {error.message}"
         except jinja2.TemplateError as error:
             cause, reason = error, f"the model's chat template failed: {_short(str(error))}"
-        except (
-            RecursionError,
-            MemoryError,
-            OverflowError,
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except Exception as error:  # whatever its filters raise: a template is a stranger's program
             cause, reason = error, f"the model's chat template failed: {type(error).__name__}"
         raise PromptInvalid(reason, param="messages") from cause
 

@@ -207,7 +207,8 @@ class ModelFacts:
 class EngineStats:
     """A snapshot for health, metrics and leak checks. ``cells_used`` belong to who runs, ``cells_cached`` to nobody.
 
-    What ``cells_stowed`` had is in memory beside them.
+    What ``cells_stowed`` had is in memory beside them. ``preemptions`` is how often a sequence had to give its place
+    back and was computed again.
     """
 
     running: int = 0
@@ -221,6 +222,7 @@ class EngineStats:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    preemptions: int = 0
 
 
 UnloadReason: TypeAlias = Literal["idle", "room", "stopped", "ended"]

@@ -7,15 +7,16 @@ at a time, because threads that all compute share what is left for the loop.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
-from bodhi_asgi.strict_json import MAX_CONTAINERS, MAX_KEYS, MAX_VALUES, load_object, too_many
+from bodhi_asgi.strict_json import load_object
 from bodhi_asgi.types import JSONObject
+from bodhi_asgi.wire.given import items_of, refuse_unlike_json
 
 T = TypeVar("T")
 B = TypeVar("B")
@@ -45,7 +46,7 @@ class Desk:
     async def decode(self, decode: Callable[[B], T], body: B) -> T:
         """``decode`` of a body, which is a mapping or a typed request. Raises what it raises, and JSONInvalid."""
         if _is_short(body):
-            return decode(body)
+            return _decoded(decode, body)
         return await self._beside(partial(_decoded, decode, body))
 
     async def encode(self, make: Callable[[], T], *, size: int) -> T:
@@ -61,7 +62,7 @@ class Desk:
 
 
 def _decoded(decode: Callable[[B], T], body: B) -> T:
-    _refuse_too_many(body)
+    refuse_unlike_json(body)
     return decode(body)
 
 
@@ -69,7 +70,7 @@ def _is_short(root: object) -> bool:
     values = chars = 0
     found = [root]
     for value in found:  # grows while it is read
-        items = _items(value)
+        items = items_of(value)
         values += len(items)
         if values > SHORT_VALUES:
             return False
@@ -79,28 +80,3 @@ def _is_short(root: object) -> bool:
             elif isinstance(item, list | tuple | Mapping | BaseModel):
                 found.append(item)
     return chars <= SHORT_CHARS
-
-
-def _refuse_too_many(root: object) -> None:
-    """The same limits as a body of JSON has, for one that is made of objects already. Raises JSONInvalid."""
-    values = keys = 0
-    found = [root]
-    for value in found:  # grows while it is read
-        items = _items(value)
-        values += len(items)
-        keys += len(items) if isinstance(value, Mapping) else 0
-        found += [item for item in items if isinstance(item, list | tuple | Mapping | BaseModel)]
-        for what, count, most in (
-            ("keys", keys, MAX_KEYS),
-            ("lists and objects", len(found), MAX_CONTAINERS),
-            ("values", values, MAX_VALUES),
-        ):
-            if count > most:
-                raise too_many(what, most)
-
-
-def _items(value: Any) -> "list[Any] | tuple[Any, ...]":
-    if isinstance(value, list | tuple):
-        return value
-    given: Iterable[Any] = value.__dict__.values() if isinstance(value, BaseModel) else value.values()
-    return list(given)

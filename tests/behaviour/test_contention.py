@@ -90,7 +90,7 @@ async def test_a_full_queue_is_told_with_the_place_in_line_and_who_waited_is_ans
 
 
 async def test_a_full_line_of_texts_that_are_read_is_told_with_the_place_in_it(door: Door, token: str) -> None:
-    slow = {"model": "parrot", "input": ["poison: sleep 0.1 word"] * 1000}
+    slow = {"model": "parrot", "input": ["poison: sleep 0.02 word"] * 2000}
     reading = [asyncio.create_task(door.ask("embeddings", slow, token)) for _ in range(3)]
     async with asyncio.timeout(60):
         while [stats.running + stats.waiting for stats in await engines(door)] != [3]:

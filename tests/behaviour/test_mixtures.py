@@ -133,6 +133,7 @@ async def sent(client: httpx2.AsyncClient, body: dict[str, Any], token: str) -> 
         holds(body, choice)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("isolation", ["thread", "process"])
 async def test_whatever_is_mixed_is_answered_or_refused_and_leaves_nothing_behind(
     tmp_path: Path, isolation: str
@@ -147,6 +148,7 @@ async def test_whatever_is_mixed_is_answered_or_refused_and_leaves_nothing_behin
     app = BodhiApp(data_dir=tmp_path / "data", demo=False, models=models, engine=engine)
     async with open_door("http", app) as door:
         assert isinstance(door, HttpDoor)
+        door.client.timeout = httpx2.Timeout(None)  # a busy machine takes its time; the test has a limit of its own
         tokens = [await token_for(door, "sees", "tight") for _ in range(2)]
         rng = random.Random(4)
         for _ in range(ROUNDS[isolation]):

@@ -105,6 +105,7 @@ def test_a_template_that_refuses_is_quoted_in_one_short_line() -> None:
         ("{{ messages[7].content }}", "no element 7"),
         ("{% generation %}never ended", "endgeneration"),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
+        ("{{ 'a' | dictsort }}", "AttributeError"),
         ("{{ 'a' + 1 }}", "TypeError"),
         ("{{ int('x') }}", "undefined"),
         ("{{ '%d' % 'x' }}", "TypeError"),

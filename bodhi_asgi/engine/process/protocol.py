@@ -23,7 +23,7 @@ from bodhi_asgi.engine.types import Chunk, Job, ModelSpec, UnloadReason
 from bodhi_asgi.errors import BodhiError, Broken, MissingDependency
 from bodhi_asgi.messages.answers import FinishReason, Logprobs, Part, TokenIds, TokenLogprob, Usage, Vectors
 
-PROTOCOL_VERSION: Final = 9
+PROTOCOL_VERSION: Final = 10
 
 CREDITS: Final = 32
 """Chunks that may be under way to one reader before its sequence is paused."""
