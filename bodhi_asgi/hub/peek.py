@@ -7,7 +7,7 @@ from bodhi_asgi.gguf.types import GgufHeader
 from bodhi_asgi.hub.errors import HubAnswerInvalid, HubUnreachable
 from bodhi_asgi.hub.fetch import describe
 from bodhi_asgi.hub.patience import Patience
-from bodhi_asgi.hub.receiver import CONTENT_RANGE, refuse
+from bodhi_asgi.hub.receiver import CONTENT_RANGE, refuse, require_plain
 from bodhi_asgi.hub.refusals import Passing
 from bodhi_asgi.hub.transport import Answer, HubTransport
 from bodhi_asgi.hub.types import HubFile, RemoteFile
@@ -42,9 +42,11 @@ async def read(transport: HubTransport, file: HubFile, begin: int, end: int) -> 
 
 async def _bytes_of(answer: Answer, file: HubFile, begin: int, end: int) -> bytes:
     response = answer.response
+    if response.status_code in (200, 206):
+        require_plain(response.headers)
     if response.status_code == 206:
         found = CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-        if found is None or int(found[1]) != begin:
+        if found is None or int(found[1]) != begin or int(found[3]) <= begin:
             raise HubAnswerInvalid("the hub sends another range than was asked for")
         skip, wanted = 0, min(end, int(found[3])) - begin
     elif response.status_code == 200:

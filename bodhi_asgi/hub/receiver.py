@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Final, NoReturn, TypeAlias
 
@@ -68,8 +68,7 @@ class Receiver:
         etag = answer.told.get("x-linked-etag") or ("" if answer.is_redirected else response.headers.get("etag", ""))
         if etag and plain(etag) != self._remote.etag and response.status_code in (200, 206):
             raise FileChanged
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise HubAnswerInvalid("the hub sends the file compressed, which was not asked for")
+        require_plain(response.headers)
         if response.status_code == 206:
             found = CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
             if found is None or (int(found[1]), int(found[3])) != (begin, size):
@@ -139,6 +138,12 @@ class Receiver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def require_plain(headers: Mapping[str, str]) -> None:
+    """Raise HubAnswerInvalid for a file that is not sent as it is."""
+    if headers.get("content-encoding", "identity") != "identity":
+        raise HubAnswerInvalid("the hub sends the file compressed, which was not asked for")
 
 
 def refuse(answer: Answer, file: HubFile) -> NoReturn:

@@ -1,7 +1,7 @@
 """Pulls a model per line of its input, each in a whole server in a process of its own that can be killed.
 
 A line is the settings of the server, the reference and by how many seconds its clock is ahead, as JSON. Printed are the
-process's id, and its exit status when it ended. How many bytes of files it has received stands in ``<cache>.received``.
+process's id, and its exit status when it ended. How many bytes it has received stands in ``<cache>.received``.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 
 from bodhi_asgi.clock import SystemClock
 from bodhi_asgi.server import BodhiServer
-from tests.hub.fetching_script import CountingTransport
+from tests.hub.fetching_script import count
 
 
 class FastClock(SystemClock):
@@ -27,10 +27,8 @@ class FastClock(SystemClock):
 
 
 async def main(settings: dict[str, Any], reference: str, ahead_s: float) -> None:
-    note = os.open(f"{settings['hub']['cache_dir']}.received", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    count(os.open(f"{settings['hub']['cache_dir']}.received", os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
     async with BodhiServer(clock=FastClock(ahead_s), **settings) as server:
-        hub = server.services.hub
-        hub._opened = CountingTransport(hub.access, note)
         await (await server.pull_model(reference))
 
 

@@ -53,9 +53,15 @@ async def test_bytes_are_those_asked_for_whatever_the_server_makes_of_ranges(hub
     assert await service.read(FILE, 5, 5) == b""
     hub.fault("cdn", Fault(ignores_ranges=True))
     assert await service.read(FILE, 100_000, 300_000) == data[100_000:300_000]
-    hub.fault("cdn", Fault(headers={"content-range": "bytes 7-8/9"}))
-    with pytest.raises(HubAnswerInvalid):
-        await service.read(FILE, 1000, 3000)
+    for lie in (
+        {"content-range": "bytes 7-8/9"},
+        {"content-range": "bytes 1000-2999/10"},
+        {"content-range": "nonsense"},
+        {"content-encoding": "gzip"},
+    ):
+        hub.fault("cdn", Fault(headers=lie))
+        with pytest.raises(HubAnswerInvalid):
+            await service.read(FILE, 1000, 3000)
 
 
 async def test_a_revision_is_noted_for_those_who_find_files_by_it(hub: Hub, service: HubService) -> None:
