@@ -20,7 +20,7 @@ FLOOR = re.compile(r"(?P<name>[a-z0-9-]+)(\[\w+\])?>=(?P<version>[0-9.]+)")
 TESTS = (
     *(f"tests/integrations/test_{name}.py" for name in ("starlette", "fastapi", "fastapi_router")),
     *(f"tests/integrations/test_{name}.py" for name in ("litestar", "quart", "django")),
-    *(f"tests/asgi/test_{name}.py" for name in ("hosts", "lifespans", "two_guests")),
+    *(f"tests/asgi/test_{name}.py" for name in ("hosts", "lifespans", "two_guests", "first_requests")),
 )
 SAID = "from importlib.metadata import version; import sys; print(*map(version, sys.argv[1:]))"
 

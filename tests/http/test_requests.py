@@ -199,6 +199,12 @@ async def test_pages_are_asked_for_by_numbers(here: Site) -> None:
 
     page = (await get("page=2&page_size=2")).json()
     assert ([token["name"] for token in page["data"]], page["total"], page["page"]) == (["token a"], 3, 2)
+    totals = [
+        (await get(query)).json()["total"] for query in ("search=N%20b", "search=x", "status=active", "status=revoked")
+    ]
+    assert totals == [1, 0, 3, 0]
+    for query in ("status=gone", "status=", f"search={'x' * 201}", "search=%00"):
+        assert (await get(query)).json()["error"]["param"] == query.partition("=")[0]
     for query in (
         "page=0",
         "page=-1",
