@@ -27,7 +27,7 @@ def capable(facts: GgufFacts, projector: GgufFacts | None) -> Iterable[str]:
 @asynccontextmanager
 async def database_at(url: str) -> AsyncIterator[Database]:
     """A database with all tables."""
-    database = Database(url, timeout_s=5)
+    database = Database(url, timeout_s=60)
     await database.open()
     try:
         await database.migrate("auto")
@@ -74,6 +74,6 @@ async def all_read(events: EventBus, shelf: ShelfService) -> None:
     from bodhi_asgi.caller import Caller
 
     with events.subscribe(ModelFilesDescribed) as described:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await shelf.queue_status(Caller.system()) != "idle" or not await shelf.files():
                 await anext(described)
