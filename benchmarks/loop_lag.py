@@ -1,4 +1,5 @@
-"""How late the host's event loop is while 16 streams run in it: idle, with the engine in a thread, and in a process.
+"""How late the host's event loop is while 16 streams run in it: idle, with the engine in a thread, and in a process;
+and while one answer with very many log probabilities is written, in the loop itself and beside it as the server does.
 
 A probe asks to be called every few milliseconds and notes how much later it was. What matters to a host is the tail.
 """
@@ -16,12 +17,19 @@ from benchmarks.random_model import random_model
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 from bodhi_asgi.engine.client import ProcessEngine
 from bodhi_asgi.engine.engine import ThreadEngine
+from bodhi_asgi.formats.openai_chat.encode import to_json
+from bodhi_asgi.messages.answers import Answer, FinishReason, Reply, TokenLogprob, Usage
+from bodhi_asgi.wire.desk import Desk
+from bodhi_asgi.wire.logprobs import size_of
 
 EVERY_S = 0.004
 STREAMS = 16
 IDLE = "idle"
 IDLE_S = 3.0
 LAG_P99 = "lag p99, ms"
+LAG_MAX = "lag max, ms"
+IN_LOOP = "in the loop"
+BESIDE = "beside it"
 ALLOWED_MS = 1.0
 
 
@@ -48,7 +56,7 @@ async def lag(peer: Peer | None, tokens: int, repeats: int) -> Figures:
     return {
         "lag p50, ms": lags[len(lags) // 2] * 1000,
         LAG_P99: lags[len(lags) * 99 // 100] * 1000,
-        "lag max, ms": lags[-1] * 1000,
+        LAG_MAX: lags[-1] * 1000,
         "CPU of the host process": share,
     }
 
@@ -81,10 +89,44 @@ async def compare(task: Task, tokens: int, repeats: int, most: Limits, report: R
             await process.aclose(terminate=True)
 
 
+def long_reply() -> Reply:
+    """Two answers of a thousand tokens, each with the twenty likeliest at its place."""
+    top = tuple(TokenLogprob(token, b" word", -1.0) for token in range(20))
+    scores = tuple(TokenLogprob(token, b" word", -1.0, top) for token in range(1000))
+    answer = Answer(" word" * 1000, FinishReason.STOP, logprobs=scores)
+    return Reply((answer, answer), Usage(10, 2000))
+
+
+async def written(reply: Reply, *, beside: bool) -> Figures:
+    """The loop's lag while the answer is written three times over."""
+    desk, lags = Desk(), list[float]()
+    probing = asyncio.create_task(probe(lags))
+    await asyncio.sleep(EVERY_S)
+    began = time.perf_counter()
+    for _ in range(3):
+        make = partial(to_json, reply, request_id="r", model="m", created=0)
+        await desk.encode(make, size=size_of(reply) if beside else 0)
+        await asyncio.sleep(EVERY_S)
+    took = time.perf_counter() - began
+    await asyncio.sleep(EVERY_S)
+    probing.cancel()
+    await desk.close()
+    return {LAG_MAX: max(lags) * 1000, "an answer takes, ms": took / 3 * 1000}
+
+
+async def compare_writing(most: Limits, report: Report) -> None:
+    reply = long_reply()
+    ways = {IN_LOOP: False, BESIDE: True}
+    contenders = [Contender(name, partial(written, reply, beside=beside)) for name, beside in ways.items()]
+    outcome = await interleave(contenders, most)
+    report.add("event loop lag, 42,000 log probabilities in an answer", outcome, compared(outcome, IN_LOOP, LAG_MAX))
+
+
 async def main() -> None:
     asked = parser("The host's event loop while streams run.", rounds=3, full_rounds=7).parse_args()
     report = Report(as_json=asked.json)
     await compare(Task("tiny", DEMO_MODEL_PATH, slots=STREAMS), 96, 8, limits(asked), report)
+    await compare_writing(limits(asked), report)
     if asked.full:
         await compare(Task("q4", random_model(), slots=STREAMS), 24, 1, limits(asked), report)
     report.close()

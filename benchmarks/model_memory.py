@@ -94,9 +94,9 @@ def resting_bytes(spec: ModelSpec) -> int:
 
 def put_through_its_paces(spec: ModelSpec) -> float:
     """MiB by which this process grows when it loads and uses the model."""
-    from bodhi_asgi.engine.runners import llama
+    from bodhi_asgi.engine.runners.llama_library import initialise
 
-    llama._initialise()
+    initialise()
     never_in_huge_pages()
     needed_bytes(spec)  # what it takes to look at the files comes and goes, and is not what the model takes
     before = own(spec)

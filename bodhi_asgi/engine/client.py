@@ -13,10 +13,10 @@ from typing import Final
 
 from bodhi_asgi.clock import Clock, SystemClock
 from bodhi_asgi.engine.errors import DeadlineExceeded, EngineLost, EngineStopped
-from bodhi_asgi.engine.process.connection import ConnectionLost
 from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.process.protocol import fingerprint
 from bodhi_asgi.engine.process.quarantine import Quarantine
+from bodhi_asgi.engine.process.reading import ConnectionLost
 from bodhi_asgi.engine.process.supervisor import State, Supervisor
 from bodhi_asgi.engine.types import EngineStats, Job, ModelFacts, ModelSpec, UnloadReason
 from bodhi_asgi.messages.answers import Delta

@@ -12,7 +12,8 @@ from typing import Final
 
 from bodhi_asgi.engine.families.table import GENERIC
 from bodhi_asgi.engine.families.types import Family, GemmaCalls, JsonCalls, NamedCalls, ParamCalls, PythonCalls
-from bodhi_asgi.inference.calls import CallReader, Schemas
+from bodhi_asgi.inference.calls import CallReader
+from bodhi_asgi.inference.notation import Schemas
 from bodhi_asgi.inference.source import SPACE, Reading, Source
 from bodhi_asgi.messages.answers import Delta, FinishReason, ToolCallDelta
 

@@ -12,10 +12,11 @@ import socket
 from pathlib import Path
 from typing import Any, Final
 
-from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection
+from bodhi_asgi.engine.process.connection import EngineConnection
 from bodhi_asgi.engine.process.election import is_held
 from bodhi_asgi.engine.process.peer import peer_pid, send_signal
 from bodhi_asgi.engine.process.plain import from_plain
+from bodhi_asgi.engine.process.reading import ConnectionLost
 from bodhi_asgi.engine.process.runtime import EnginePaths
 from bodhi_asgi.engine.types import EngineStatus, UnloadReason
 

@@ -17,10 +17,11 @@ from bodhi_asgi.clock import Clock
 from bodhi_asgi.engine.errors import EngineStopped, ModelDown, ModelLoadFailed
 from bodhi_asgi.engine.process import last_words
 from bodhi_asgi.engine.process.breaker import FIRST_BACKOFF_S, Breaker
-from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection, EngineSilent
+from bodhi_asgi.engine.process.connection import EngineConnection
 from bodhi_asgi.engine.process.election import EXIT_LOST_ELECTION
 from bodhi_asgi.engine.process.launch import Candidate, launch
 from bodhi_asgi.engine.process.peer import send_signal
+from bodhi_asgi.engine.process.reading import ConnectionLost, EngineSilent
 from bodhi_asgi.engine.process.runtime import EnginePaths, open_private, spec_key
 from bodhi_asgi.engine.single_flight import SingleFlight
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec, UnloadReason

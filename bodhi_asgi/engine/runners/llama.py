@@ -5,11 +5,7 @@ tokens than the batch holds, no token drawn from an index without logits, sample
 context before the model. Signatures are those of the pinned version; a test guards them.
 """
 
-import ctypes
-import logging
-import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +25,7 @@ from bodhi_asgi.engine.runners.llama_brake import make_brake
 from bodhi_asgi.engine.runners.llama_drafter import LlamaDrafter, takes_back
 from bodhi_asgi.engine.runners.llama_draw import Drawer
 from bodhi_asgi.engine.runners.llama_guide import Candidates, Guide, answer_grammar_of, make_tokenizer
+from bodhi_asgi.engine.runners.llama_library import LOG, description_of, initialise, metadata_of, reason
 from bodhi_asgi.engine.runners.llama_memory import LlamaMemory, reuse_of
 from bodhi_asgi.engine.runners.llama_pooled import PooledContext
 from bodhi_asgi.engine.runners.llama_tuning import set_fields
@@ -43,13 +40,9 @@ if TYPE_CHECKING:
     from bodhi_asgi.engine.runners.llama_images import LlamaImages
     from bodhi_asgi.engine.runners.llama_lead import ImageLead
 
-log = logging.getLogger("bodhi_asgi.engine.llama")
-
 DECODED: Final = 0
 NO_CELLS: Final = 1
 ABORTED: Final = 2
-LEVELS: Final = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
-META_BYTES: Final = 512
 
 
 class LlamaRunner:
@@ -86,8 +79,7 @@ class LlamaRunner:
         path = Path(self._spec.path)
         # A file that ends too early would end the process with SIGBUS, and much else that is wrong with an assertion.
         memory = model_memory(path, self._spec)
-        _initialise()
-        _last_error.clear()
+        initialise()
         params = llama_cpp.llama_model_default_params()
         progress = llama_cpp.llama_progress_callback(lambda fraction, _: advance(fraction))
         shares = llama_tuning.tensor_split(self._spec.tuning)
@@ -101,8 +93,8 @@ class LlamaRunner:
         )
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
-            reason = _reason() if advance(1.0) else "the load was cancelled"
-            raise ModelLoadFailed(f"the model '{self._spec.name}' cannot be loaded: {reason}", model=self._spec.name)
+            why = reason() if advance(1.0) else "the load was cancelled"
+            raise ModelLoadFailed(f"the model '{self._spec.name}' cannot be loaded: {why}", model=self._spec.name)
         try:
             # Before the context, which is sized for the nodes that adapters add to a graph.
             self._adapters.load(self._model, self._spec)
@@ -175,7 +167,7 @@ class LlamaRunner:
             return StepResult(StepOutcome.ABORTED, lost=lost)
         if code == NO_CELLS:
             return StepResult(StepOutcome.NO_CELLS, lost=lost)
-        raise RuntimeError(f"llama_decode failed with {code}: {_reason()}")
+        raise RuntimeError(f"llama_decode failed with {code}: {reason()}")
 
     def _result(self, outputs: list[tuple[Row, int]]) -> StepResult:
         result = StepResult()
@@ -240,7 +232,7 @@ class LlamaRunner:
         if self._spec.speculation.kind == "model":
             self._drafter = LlamaDrafter(self._spec)
             threads = thread_count(self._spec.threads)
-            self._drafter.load(self._model, n_ctx=n_ctx, threads=threads, brake=self._brake, reason=_reason)
+            self._drafter.load(self._model, n_ctx=n_ctx, threads=threads, brake=self._brake, reason=reason)
 
     def _load_images(self, n_ctx: int) -> None:
         # A library of its own, which only models with a projector need.
@@ -248,7 +240,7 @@ class LlamaRunner:
 
         images = self._images = LlamaImages(self._spec, on_nodes=self._on_nodes)
         threads = thread_count(self._spec.threads)
-        images.load(self._model, n_ctx=n_ctx, threads=threads, reason=_reason, log=_log_callback)
+        images.load(self._model, n_ctx=n_ctx, threads=threads, reason=reason, log=LOG)
 
     def _on_nodes(self, count: int) -> bool:
         """Called behind some nodes of an image's graph; True gives the step up."""
@@ -278,7 +270,7 @@ class LlamaRunner:
         has_cells = bool(llama_cpp.llama_get_memory(self._context))
         self._memory = LlamaMemory(self._model, self._context) if has_cells else None
         self._batch = Batch(self._spec.n_batch)
-        metadata = _metadata(self._model)
+        metadata = metadata_of(self._model)
         self._vocabulary = LlamaVocabulary(self._model, metadata, self._images, n_ctx=n_ctx)
         pooled = self._pooled = PooledContext(
             self._model, metadata, self._spec, has_cells=has_cells, new_context=self._new_context
@@ -297,7 +289,7 @@ class LlamaRunner:
             n_ctx=n_ctx,
             n_vocab=len(self._vocabulary),
             size_bytes=llama_cpp.llama_model_size(self._model),
-            description=_text(partial(llama_cpp.llama_model_desc, self._model)),
+            description=description_of(self._model),
             metadata=metadata,
             sequences=sequences,
             reuse=reuse_of(self._model),
@@ -330,59 +322,6 @@ class LlamaRunner:
         context = llama_cpp.llama_init_from_model(self._model, params)
         if not context:
             raise ModelLoadFailed(
-                f"the model '{self._spec.name}' has no room for its context: {_reason()}", model=self._spec.name
+                f"the model '{self._spec.name}' has no room for its context: {reason()}", model=self._spec.name
             )
         return context
-
-
-def _metadata(model: Any) -> dict[str, str]:
-    found = {}
-    for index in range(llama_cpp.llama_model_meta_count(model)):
-        key = _text(partial(llama_cpp.llama_model_meta_key_by_index, model, index))
-        found[key] = _text(partial(llama_cpp.llama_model_meta_val_str_by_index, model, index))
-    return found
-
-
-def _text(read: Callable[[Any, int], int]) -> str:
-    """Text that llama.cpp writes into a buffer, asked for again when the first buffer was too small."""
-    buffer = ctypes.create_string_buffer(META_BYTES)
-    size = read(buffer, META_BYTES)
-    if size >= META_BYTES:
-        buffer = ctypes.create_string_buffer(size + 1)
-        read(buffer, size + 1)
-    return buffer.value.decode(errors="replace")
-
-
-# -- the library itself: once per process, because its log is one for all models
-
-_once = threading.Lock()
-_is_initialised = False
-_last_error: list[str] = []
-
-
-def _on_log(level: int, text: bytes, _: Any) -> None:
-    line = text.decode(errors="replace").strip()
-    severity = LEVELS.get(level, logging.DEBUG)
-    if severity >= logging.ERROR and line:
-        del _last_error[:-3]
-        _last_error.append(line)
-    # llama.cpp calls ordinary reports errors; what matters is raised by us with its text.
-    if line:
-        log.debug("%s", line)
-
-
-# Referenced for the life of the process: llama.cpp keeps calling it.
-_log_callback: Final = llama_cpp.llama_log_callback(_on_log)
-
-
-def _reason() -> str:
-    return "; ".join(_last_error[-2:]) or "llama.cpp gave no reason"
-
-
-def _initialise() -> None:
-    global _is_initialised
-    with _once:
-        if not _is_initialised:
-            llama_cpp.llama_log_set(_log_callback, None)
-            llama_cpp.llama_backend_init()
-            _is_initialised = True

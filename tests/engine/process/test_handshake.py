@@ -13,9 +13,10 @@ from typing import cast
 import orjson
 import pytest
 
-from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection
+from bodhi_asgi.engine.process.connection import EngineConnection
 from bodhi_asgi.engine.process.frames import HEADER
 from bodhi_asgi.engine.process.protocol import proof
+from bodhi_asgi.engine.process.reading import ConnectionLost
 from bodhi_asgi.engine.process.session import Server, Session
 from tests.engine.process.conftest import MakeEngine
 from tests.engine.process.support import ECHO, LONG, answer, paths_of, work

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from bodhi_asgi import __version__
-from bodhi_asgi.engine.process.connection import ConnectionLost, EngineConnection, EngineSilent
+from bodhi_asgi.engine.process.connection import EngineConnection
 from bodhi_asgi.engine.process.election import new_secret
 from bodhi_asgi.engine.process.frames import HEADER, FrameReader, encode
 from bodhi_asgi.engine.process.peer import send_signal
 from bodhi_asgi.engine.process.protocol import PROTOCOL_VERSION, proof
+from bodhi_asgi.engine.process.reading import ConnectionLost, EngineSilent
 from bodhi_asgi.engine.process.runtime import EnginePaths, open_private
 from bodhi_asgi.engine.types import ModelFacts, ModelSpec, Work
 from bodhi_asgi.messages.conversation import TextPrompt
