@@ -54,9 +54,9 @@ def answering(*parts: bytes) -> Serve:
 
 
 @asynccontextmanager
-async def answer_of(port: int, *, timeout_s: float = 60) -> AsyncIterator[httpx2.Response]:
+async def answer_of(port: int) -> AsyncIterator[httpx2.Response]:
     async with (
-        outbound.client(lambda *_: True, timeout_s=timeout_s, user_agent="tests") as client,
+        outbound.client(lambda *_: True, timeout_s=60, user_agent="tests") as client,
         client.stream("GET", f"http://127.0.0.1:{port}/") as response,
     ):
         yield response
@@ -117,11 +117,12 @@ async def test_what_has_come_stays_in_the_block_when_no_more_does() -> None:
         writer.write(HEAD % len(DATA) + DATA[:5])
         await asked.wait()
 
-    async with speaking(hangs) as port, answer_of(port, timeout_s=0.2) as response, aclosing(Body(response)) as body:
+    async with speaking(hangs) as port, answer_of(port) as response, aclosing(Body(response)) as body:
         block = Block(1000)
         await body.receive(block, 0.01)
         assert bytes(block.data) == DATA[:5]
         block.clear()
+        body._timeout_s = 0.05  # of what never comes
         with pytest.raises(httpx2.ReadTimeout):
             await body.receive(block, 0.01)
         assert block.filled == 0
