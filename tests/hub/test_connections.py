@@ -6,6 +6,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 
 import httpcore2
 import httpx2
@@ -21,6 +22,9 @@ from bodhi_asgi.hub.fetch import describe
 from bodhi_asgi.hub.transport import HubTransport
 from bodhi_asgi.hub.types import HubFile
 from bodhi_asgi.outbound import Body
+from tests.hub.server import Hub, Place
+from tests.hub.test_addresses import self_signed
+from tests.servers import serving
 
 DATA = bytes(range(256)) * 4096
 """A megabyte."""
@@ -100,6 +104,24 @@ async def test_a_body_of_a_known_length_does_not_pass_through_the_client() -> No
     async with speaking(answering(HEAD % len(DATA), DATA)) as port, answer_of(port) as response:
         assert await received(response, len(DATA)) == DATA
         assert response.num_bytes_downloaded <= ROOM_BYTES
+
+
+async def test_an_encrypted_body_is_received_the_same_way(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    self_signed("localhost", key, certificate)
+    hub = Hub()
+    hub.add("owner/model", {"model.gguf": DATA})
+    async with (
+        serving(Place(hub, "hub"), ssl_keyfile=str(key), ssl_certfile=str(certificate)) as address,
+        outbound.client(lambda *_: True, timeout_s=60, user_agent="tests") as client,
+    ):
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        client._transport._pool._ssl_context = trusting  # type: ignore[attr-defined]
+        url = f"https://localhost:{httpx2.URL(address).port}/owner/model/resolve/main/model.gguf"
+        for size in (7000, 2_000_000):
+            async with client.stream("GET", url) as response:
+                assert await received(response, size) == DATA
+                assert response.num_bytes_downloaded <= ROOM_BYTES
 
 
 @pytest.mark.parametrize("sent", [0, 10, 100_000])
