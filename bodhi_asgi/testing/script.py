@@ -74,7 +74,7 @@ class Script(Expectations):
         return self.says(calls=[Call(name, arguments or {})], when=when, times=times)
 
     def fails(self, error: Exception, *, when: When | None = None, times: int | None = 1) -> Scripted:
-        """Answer with an error, before the first word: ``EngineBusy("…")`` becomes a 429, as in production."""
+        """Answer with an error, before the first word: ``Busy("…")`` becomes a 429, as in production."""
         return self.says(error, when=when, times=times)
 
     def embeds(self, text: str | Callable[[str], bool], vector: Sequence[float]) -> None:
