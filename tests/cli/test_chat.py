@@ -24,6 +24,7 @@ async def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(environment: dict[str, 
         await person.type("still here\n")
         await person.shows("still here\r\n")
         await person.shows("still here\r\n")
+        await person.shows("› ")  # noqa: RUF001  before it, nobody reads the end of the input
         await person.type("\x04")
         assert await person.ended() == 0
 
