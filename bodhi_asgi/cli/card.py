@@ -1,12 +1,14 @@
 """A model's card: what ``bodhi show`` prints of it, section by section. Pure functions over what is known of it."""
 
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bodhi_asgi.cli.engines import size
 from bodhi_asgi.gguf.facts import GgufFacts, count_label
 from bodhi_asgi.gguf.fit import Fit
 from bodhi_asgi.gguf.types import printable
-from bodhi_asgi.models.details import ModelDetails, ModelFile
+
+if TYPE_CHECKING:
+    from bodhi_asgi.models.details import ModelDetails, ModelFile
 
 Section: TypeAlias = tuple[str, list[tuple[str, str]]]
 """A heading and its rows; a row without a value is a line of its own."""
@@ -15,7 +17,7 @@ KINDS: Final = {"model": "Model", "projector": "Projector", "adapter": "Adapter"
 MAX_TEXT: Final = 2000
 
 
-def card_lines(card: ModelDetails) -> list[str]:
+def card_lines(card: "ModelDetails") -> list[str]:
     """The card for a terminal, indented as a list of sections."""
     lines: list[str] = []
     for heading, rows in sections(card):
@@ -26,7 +28,7 @@ def card_lines(card: ModelDetails) -> list[str]:
     return lines
 
 
-def sections(card: ModelDetails) -> list[Section]:
+def sections(card: "ModelDetails") -> list[Section]:
     """The sections that have anything to say."""
     facts = card.facts
     found: list[Section] = [(KINDS[facts.kind], _of_file(card))]
@@ -48,7 +50,7 @@ def sections(card: ModelDetails) -> list[Section]:
     return found
 
 
-def _of_file(card: ModelDetails) -> list[tuple[str, str]]:
+def _of_file(card: "ModelDetails") -> list[tuple[str, str]]:
     facts = card.facts
     rows = [("name", card.name or facts.name), *_numbers(facts)]
     if facts.vocabulary:
@@ -65,7 +67,7 @@ def _of_file(card: ModelDetails) -> list[tuple[str, str]]:
     return [(label, value) for label, value in rows if value]
 
 
-def _of_projector(file: ModelFile | None) -> list[tuple[str, str]]:
+def _of_projector(file: "ModelFile | None") -> list[tuple[str, str]]:
     return [("file", printable(file.name, MAX_TEXT)), ("size", size(file.size_bytes))] if file else []
 
 

@@ -24,7 +24,7 @@ DESCRIPTIONS = {
     Kind.TOO_LARGE: "The body is over the limit.",
     Kind.UNSUPPORTED: "The content type or encoding is not accepted.",
     Kind.QUARANTINED: "This very request has ended an engine twice.",
-    Kind.BUSY: "The queue is full; see `Retry-After`.",
+    Kind.BUSY: "The queue is full; see `Retry-After` and `X-Queue-Position`.",
     Kind.UNAVAILABLE: "A part is down; trying again is sensible.",
 }
 
