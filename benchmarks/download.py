@@ -1,4 +1,5 @@
-"""How quickly a file of the hub is in the cache: ours proves every byte, huggingface_hub none.
+"""How quickly a file of the hub is in the cache: ours proves every byte and brings it to the disk, huggingface_hub
+does neither; so what it takes with the file brought to the disk afterwards is measured beside.
 
 Both fetch the same file from the same hub on the loopback interface, which runs in a process of its own and sends
 large files from a second server, as the real one does. They take turns; the median of the rounds counts.
@@ -56,6 +57,16 @@ def theirs(endpoint: str, cache: Path) -> Path:
     return Path(hf_hub_download(REPO, NAME, endpoint=endpoint, cache_dir=cache, token=False))
 
 
+def theirs_to_disk(endpoint: str, cache: Path) -> Path:
+    path = theirs(endpoint, cache)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return path
+
+
+FETCHES: Final = {"bodhi": ours, "huggingface_hub": theirs, "huggingface_hub, to disk": theirs_to_disk}
+
+
 def seconds(fetch: Callable[[str, Path], Path], endpoint: str, folder: Path, size: int) -> float:
     """Seconds of one download into an empty cache."""
     cache = folder / "cache"
@@ -79,9 +90,9 @@ def measure(size: int, rounds: int) -> dict[str, list[float]]:
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
             endpoint = server.stdout.readline().strip()
-            took: dict[str, list[float]] = {"bodhi": [], "huggingface_hub": []}
+            took: dict[str, list[float]] = {peer: [] for peer in FETCHES}
             for round_ in range(rounds + 1):
-                for peer, fetch in (("bodhi", ours), ("huggingface_hub", theirs)):
+                for peer, fetch in FETCHES.items():
                     spent = seconds(fetch, endpoint, folder, size)
                     if round_:
                         took[peer].append(spent)
@@ -107,8 +118,7 @@ def main() -> None:
         return
     speeds = {peer: options.mib / statistics.median(spent) for peer, spent in took.items()}
     for peer, speed in speeds.items():
-        print(f"{peer:16} {speed:8.0f} MiB/s")
-    print(f"ratio            {speeds['bodhi'] / speeds['huggingface_hub']:8.2f}")
+        print(f"{peer:25} {speed:6.0f} MiB/s, bodhi / this {speeds['bodhi'] / speed:5.2f}")
 
 
 if __name__ == "__main__":
