@@ -1,7 +1,9 @@
 """What a host's own routes notice of us: without us, with us mounted and idle, and while we generate on eight streams.
 
-The host without us stands there twice, so that what two runs of the same thing differ by is known. What a request costs
-is also told without a server, where microseconds can be seen.
+The host without us stands there twice, so that what two runs of the same thing differ by is known. On a machine with
+few cores an answer that is generated takes one of them from the host, whoever generates it: with ``--beside``
+llama-server does, in a process that the host knows nothing of. What a request costs is also told without a server,
+where microseconds can be seen.
 """
 
 import asyncio
@@ -10,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +21,14 @@ from benchmarks.interleave import Contender, Figures, Outcome, Report, compared,
 from benchmarks.load import question
 from benchmarks.machine import cpu_s
 from benchmarks.mount_cost import mount_cost
-from benchmarks.peers import HttpPeer, free_port, new_token, process
+from benchmarks.peers import LLAMA_SERVER, STARTS, HttpPeer, Task, free_port, new_token, process
 from bodhi_asgi.demo_model import DEMO_MODEL_PATH
 
 ABSENT = "without us"
 AGAIN = "without us, again"
 IDLE = "mounted, idle"
 BUSY = "generating on 8 streams"
+BESIDE = "without us, llama-server generating"
 
 RATE = "requests/s"
 P99 = "p99, ms"
@@ -45,10 +48,11 @@ WITHIN = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A contender: the host it starts, and how many streams run beside."""
+    """A contender: the host it starts, how many streams run, and whether another server than the host has them."""
 
     app: str
     streams: int = 0
+    is_beside: bool = False
 
 
 KINDS = {
@@ -56,6 +60,7 @@ KINDS = {
     AGAIN: Kind("own_routes"),
     IDLE: Kind("own_routes_with_bodhi"),
     BUSY: Kind("own_routes_with_bodhi", STREAMS),
+    BESIDE: Kind("own_routes", STREAMS, is_beside=True),
 }
 
 
@@ -95,7 +100,7 @@ async def streaming(peer: HttpPeer, streams: int) -> AsyncIterator[None]:
 async def measured(kind: Kind, seconds: float) -> Figures:
     """Start the host, warm it up, and ask its own route on all connections for ``seconds``."""
     with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:
-        headers, port = new_token(Path(folder)) if kind.streams else {}, free_port()
+        headers, port = new_token(Path(folder)) if kind.streams and not kind.is_beside else {}, free_port()
         command = [sys.executable, "-m", "uvicorn", "--factory", f"benchmarks.hosts:{kind.app}", "--port", str(port)]
         command += ["--log-level", "warning", "--no-access-log"]
         environment = {"DATA_DIR": folder, "DEMO": "false", "MODELS": f'{{"bench": "{DEMO_MODEL_PATH}"}}'}
@@ -105,7 +110,10 @@ async def measured(kind: Kind, seconds: float) -> Figures:
             started_s = time.perf_counter() - launched.at
             peer = HttpPeer(port, "bench", launched, headers, prefix="/bodhi")
             await connection(port, sys.maxsize, [], WARM_UP)
-            async with streaming(peer, kind.streams):
+            async with AsyncExitStack() as stack:
+                if kind.is_beside:
+                    peer = await stack.enter_async_context(STARTS[LLAMA_SERVER](Task("bench", DEMO_MODEL_PATH)))
+                await stack.enter_async_context(streaming(peer, kind.streams))
                 return await _asked(port, launched.pid, seconds) | {START: started_s}
 
 
@@ -136,6 +144,8 @@ def told(outcome: Outcome) -> str:
         is_within = busy.median >= 1 - WITHIN if is_better_when_more else busy.median <= 1 + WITHIN
         lines.append(f"{_word(is_inside)}: idle {idle} of the {figure}; the same twice {low:.3g} to {high:.3g}")
         lines.append(f"{_word(is_within)}: generating {busy} of the {figure}")
+        if BESIDE in outcome.rounds[0]:
+            lines.append(f"generating {outcome.ratio(BUSY, BESIDE, figure)} of the {figure} beside llama-server")
     for figure, unit in ((CPU, "µs of the server's processor for each request"), (START, "s to the start")):
         added = spread([figures[IDLE][figure] - figures[ABSENT][figure] for figures in outcome.rounds])
         lines.append(f"mounted, we add {added} {unit}")
@@ -156,10 +166,12 @@ def _word(is_good: bool) -> str:
 async def main() -> None:
     options = parser("A host's own routes, without and with us.", rounds=2, full_rounds=9)
     options.add_argument("--seconds", type=float, default=None, help="how long each turn asks")
+    options.add_argument("--beside", action="store_true", help="also have llama-server generate beside the host")
     asked = options.parse_args()
     seconds = asked.seconds or (FULL_SECONDS if asked.full else SECONDS)
     report = Report(as_json=asked.json)
-    contenders = [Contender(name, partial(measured, kind, seconds)) for name, kind in KINDS.items()]
+    kinds = {name: kind for name, kind in KINDS.items() if asked.beside or not kind.is_beside}
+    contenders = [Contender(name, partial(measured, kind, seconds)) for name, kind in kinds.items()]
     outcome = await interleave(contenders, limits(asked))
     report.add("a host's own routes", outcome, f"{compared(outcome, ABSENT, RATE)}\n\n{told(outcome)}")
     report.add("a request, called directly", *await mount_cost(limits(asked)))
