@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import Column, func, or_
+from sqlalchemy import func, or_
 
 from bodhi_asgi.errors import Invalid
 
@@ -17,18 +17,18 @@ MAX_SEARCH: Final = 200
 WILD: Final = re.compile(r"[/%_]")
 
 
-def has_part(text: str, *columns: "Column[Any]") -> "ColumnElement[bool]":
+def has_part(text: str, *columns: "ColumnElement[Any]") -> "ColumnElement[bool]":
     """Whether one of the columns has ``text`` in it; of ASCII the case does not matter."""
     # As a value: ``databases`` takes a percent sign in a query for one of its own.
     pattern = "%" + WILD.sub(r"/\g<0>", text.lower()) + "%"
     return or_(*(func.lower(column).like(pattern, escape="/") for column in columns))
 
 
-def check_search(search: str) -> None:
+def check_search(search: str, most: int = MAX_SEARCH) -> None:
     """Raise Invalid for a text that is too long or that cannot be printed."""
-    if len(search) > MAX_SEARCH or not search.isprintable():
+    if len(search) > most or not search.isprintable():
         raise Invalid(
-            f"'search' has {len(search)} characters: up to {MAX_SEARCH} that can be printed are accepted",
+            f"'search' has {len(search)} characters: up to {most} that can be printed are accepted",
             param="search",
         )
 

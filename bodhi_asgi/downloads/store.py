@@ -1,7 +1,6 @@
 """The SQL of downloads."""
 
 import hashlib
-import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -10,11 +9,11 @@ from typing import Any, Final
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
+from bodhi_asgi.db.search import has_part
 from bodhi_asgi.db.transaction import Row, Transaction
 from bodhi_asgi.downloads.tables import DOWNLOADS
 from bodhi_asgi.downloads.types import Download, DownloadFile, DownloadFilter, DownloadStatus
 
-WILD: Final = re.compile(r"[/%_]")
 """What LIKE would not take for itself."""
 
 SORTABLE: Final = MappingProxyType(
@@ -116,10 +115,7 @@ def _conditions(wanted: DownloadFilter) -> "list[ColumnElement[bool]]":
         archived = DOWNLOADS.c.archived_at
         conditions.append(archived.is_not(None) if wanted.archived else archived.is_(None))
     if wanted.search:
-        # As a value: ``databases`` takes a percent sign in a query for one of its own.
-        pattern = "%" + WILD.sub(r"/\g<0>", wanted.search.lower()) + "%"
-        columns = (DOWNLOADS.c.repo, DOWNLOADS.c.filename)
-        conditions.append(or_(*(func.lower(column).like(pattern, escape="/") for column in columns)))
+        conditions.append(has_part(wanted.search, DOWNLOADS.c.repo, DOWNLOADS.c.filename))
     return conditions
 
 

@@ -4,7 +4,6 @@ What is known here goes to the database as one JSON document, so that filters, o
 total is right.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,12 +14,12 @@ from sqlalchemy.sql import ColumnElement, FromClause
 from sqlalchemy.sql.elements import Label
 
 from bodhi_asgi.caller import Grants
+from bodhi_asgi.db.search import has_part
 from bodhi_asgi.db.transaction import Dialect, Transaction
 from bodhi_asgi.models.store import seen_by
 from bodhi_asgi.models.tables import ALIASES
 from bodhi_asgi.models.types import FileReference, ModelQuery
 
-ESCAPED: Final = re.compile(r"[%_|]")
 COLUMNS: Final = ("name", "repo", "filename", "snapshot", "capabilities", "size_bytes")
 OF_FILE: Final = COLUMNS[4:]
 CAPABILITIES: Final = {"tool_use": "tools", "reasoning": "thinking"}
@@ -129,9 +128,7 @@ def _conditions(both: FromClause, grants: Grants, query: ModelQuery) -> list[Col
         found.append(or_(size.is_(None), size <= query.size_max))
     found += [both.c.capabilities.like(f"% {CAPABILITIES.get(name, name)} %") for name in sorted(query.capabilities)]
     if query.search:
-        wanted = "%" + ESCAPED.sub(r"|\g<0>", query.search.lower()) + "%"
-        columns = (func.lower(both.c[name]) for name in ("name", "repo", "filename"))
-        found.append(or_(*(column.like(wanted, escape="|") for column in columns)))
+        found.append(has_part(query.search, *(both.c[name] for name in ("name", "repo", "filename"))))
     return found
 
 

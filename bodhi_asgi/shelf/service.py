@@ -7,6 +7,7 @@ from bodhi_asgi.audit.service import AuditService, check_page
 from bodhi_asgi.caller import Caller, Scope
 from bodhi_asgi.clock import Clock
 from bodhi_asgi.db.database import Database
+from bodhi_asgi.db.search import check_search
 from bodhi_asgi.errors import Invalid
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.shelf import store
@@ -198,11 +199,7 @@ def check(query: FileQuery) -> None:
     check_page(query.page, query.page_size)
     if query.sort not in SORTS:
         raise Invalid(f"'sort' is {query.sort[:40]!r}: one of {', '.join(SORTS)} is accepted", param="sort")
-    if len(query.search) > MAX_SEARCH or not query.search.isprintable():
-        raise Invalid(
-            f"'search' has {len(query.search)} characters: up to {MAX_SEARCH} that can be printed are accepted",
-            param="search",
-        )
+    check_search(query.search, MAX_SEARCH)
     if unknown := set(query.capabilities) - CAPABILITIES:
         raise Invalid(
             f"'capability' is {min(unknown)[:40]!r}: {', '.join(sorted(CAPABILITIES))} are accepted", param="capability"

@@ -11,6 +11,7 @@ from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
 from bodhi_asgi.caller import Grants
+from bodhi_asgi.db.search import has_part
 from bodhi_asgi.db.transaction import Row, Transaction
 from bodhi_asgi.shelf.facts import READING, from_kept, to_kept
 from bodhi_asgi.shelf.names import names_of
@@ -161,20 +162,13 @@ def _conditions(shelf: str, grants: Grants, query: FileQuery) -> list[ColumnElem
         granted = sorted(grants.models)
         where.append(or_(table.name.in_(granted), table.long_name.in_(granted)))
     if query.search:
-        names = (table.repo, table.filename, table.name)
-        where.append(or_(*(_contains(func.lower(column), query.search.lower()) for column in names)))
+        where.append(has_part(query.search, table.repo, table.filename, table.name))
     if query.size_min is not None:
         where.append(table.size_bytes >= query.size_min)
     if query.size_max is not None:
         where.append(table.size_bytes <= query.size_max)
-    where += [_contains(table.capabilities, f" {capability} ") for capability in query.capabilities]
+    where += [has_part(f" {capability} ", table.capabilities) for capability in query.capabilities]
     return where
-
-
-def _contains(text: ColumnElement[str], part: str) -> ColumnElement[bool]:
-    # Signs of patterns stand in the value only: the package underneath stumbles over them in a query.
-    escaped = "".join(f"!{sign}" if sign in "!%_" else sign for sign in part)
-    return text.like(f"%{escaped}%", escape="!")
 
 
 def _ordered(tx: Transaction, query: Select[Any], wanted: FileQuery) -> Select[Any]:

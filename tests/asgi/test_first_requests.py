@@ -9,11 +9,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from bodhi_asgi import BodhiApp, Unavailable
+from bodhi_asgi import BodhiApp
 from bodhi_asgi.clock import StillClock
 from bodhi_asgi.lifecycle import COOL_DOWN_S
 from tests.asgi.guests import KINDS, hosting
 from tests.behaviour.doors import django_application
+from tests.starts import starts_of
 
 MakeApp = Callable[..., BodhiApp]
 LOCAL = {"base_url": "http://localhost"}
@@ -42,21 +43,6 @@ async def asked(host: Any, path: str) -> tuple[int, dict[bytes, bytes]]:
     }  # fmt: skip
     await host(scope, receive, send)
     return sent[0]["status"], dict(sent[0]["headers"])
-
-
-def starts_of(app: BodhiApp, *, fail: int = 0) -> list[Any]:
-    """Every start from now on; the first ``fail`` of them fail."""
-    starts: list[Any] = []
-    open_value = app.server.lifecycle._open_value
-
-    async def counted(stack: Any) -> Any:
-        starts.append(stack)
-        if len(starts) <= fail:
-            raise Unavailable("the disk is away")
-        return await open_value(stack)
-
-    app.server.lifecycle._open_value = counted
-    return starts
 
 
 @pytest.mark.parametrize("kind", KINDS)

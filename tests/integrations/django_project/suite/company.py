@@ -10,27 +10,13 @@ from typing import Any
 from django.core.asgi import get_asgi_application
 from django.test import AsyncClient
 
-from bodhi_asgi import BodhiApp, Grants, Unavailable
+from bodhi_asgi import BodhiApp, Grants
 from bodhi_asgi.testing import StillClock, visiting
 from bodhi_django import bodhi_app, bodhi_asgi
 from tests.integrations.django_project.suite.doors import HELLO, Doors
+from tests.starts import starts_of
 
 COOL_DOWN_S = 5.0
-
-
-def starts_of(app: BodhiApp, *, fail: int = 0) -> list[Any]:
-    """Every start from now on; the first ``fail`` of them fail."""
-    starts: list[Any] = []
-    open_value = app.server.lifecycle._open_value
-
-    async def counted(stack: Any) -> Any:
-        starts.append(stack)
-        if len(starts) <= fail:
-            raise Unavailable("the disk is away")
-        return await open_value(stack)
-
-    app.server.lifecycle._open_value = counted
-    return starts
 
 
 class FirstRequests(Doors):
