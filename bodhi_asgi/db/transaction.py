@@ -133,6 +133,8 @@ class translated:  # noqa: N801  reads as a word in ``with translated():``
     ) -> None:
         if isinstance(error, sqlite3.IntegrityError) or _is_asyncpg(error, "IntegrityConstraintViolationError"):
             raise ConstraintViolated("the database refuses the row: a constraint is violated") from error
+        if _is_asyncpg(error, "TransactionRollbackError"):
+            raise DatabaseUnavailable("the database gave this transaction up for another one; try again") from error
         unreachable = isinstance(error, sqlite3.OperationalError | OSError | TimeoutError)
         if unreachable or _is_asyncpg(error, "PostgresConnectionError", "InterfaceError", "CannotConnectNowError",
                                       "InvalidAuthorizationSpecificationError", "InvalidCatalogNameError",

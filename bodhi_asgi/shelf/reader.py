@@ -52,7 +52,7 @@ class Reader:
         """Read this file now, and keep what it tells."""
         told = await self._described(file)
         async with self._database.transaction() as tx:
-            await store.describe(tx, key, file, told)
+            await store.describe(tx, [(key, file, told)])
         await self._read(1)
         return told
 
@@ -77,9 +77,9 @@ class Reader:
         if not told:
             return False
         async with self._database.transaction() as tx:
-            kept = [await store.describe(tx, *one) for one in told]
-        await self._read(sum(kept))
-        return any(kept)
+            kept = await store.describe(tx, told)
+        await self._read(kept)
+        return kept > 0
 
     async def _described(self, file: LocalFile) -> Description:
         try:

@@ -25,6 +25,8 @@ AT_ONCE: Final = 200
 
 MAX_TIME_S: Final = 2**32
 LOCK: Final = 0x626F6411
+"""Held by whoever writes: servers of one database write many rows at once, each in an order of its own."""
+
 FILE_COLUMNS: Final = (
     "repo", "filename", "snapshot", "path", "size_bytes", "modified_ns", "is_current", "in_cache", "is_projector",
     "shards", "projector", "problem",
@@ -75,24 +77,29 @@ async def has_unread(tx: Transaction, shelf: str) -> bool:
     return await tx.fetch_one(select(MODEL_FILES.c.key).where(*_is_unread(shelf)).limit(1)) is not None
 
 
-async def describe(tx: Transaction, key: str, file: LocalFile, told: Description) -> bool:
-    """Keep what a header told, unless the file has changed or gone since."""
-    same = (MODEL_FILES.c.size_bytes == file.size_bytes, MODEL_FILES.c.modified_ns == file.modified_ns)
-    query = (
-        update(MODEL_FILES)
-        .where(MODEL_FILES.c.key == key, *same)
-        .values(
-            reading=READING,
-            trouble=told.problem,
-            facts={} if told.facts is None else to_kept(told.facts),
-            capabilities="".join(f" {name} " for name in told.capabilities),
+async def describe(tx: Transaction, told: Iterable[tuple[str, LocalFile, Description]]) -> int:
+    """Keep what headers told, but of files that have changed or gone since; of how many it was kept."""
+    await tx.lock(LOCK)
+    kept = 0
+    for key, file, description in told:
+        same = (MODEL_FILES.c.size_bytes == file.size_bytes, MODEL_FILES.c.modified_ns == file.modified_ns)
+        query = (
+            update(MODEL_FILES)
+            .where(MODEL_FILES.c.key == key, *same)
+            .values(
+                reading=READING,
+                trouble=description.problem,
+                facts={} if description.facts is None else to_kept(description.facts),
+                capabilities="".join(f" {name} " for name in description.capabilities),
+            )
         )
-    )
-    return await tx.affected(query) == 1
+        kept += await tx.affected(query)
+    return kept
 
 
 async def forget_facts(tx: Transaction, shelf: str) -> None:
     """Have every header read anew; what it told before is shown until then."""
+    await tx.lock(LOCK)
     await tx.execute(update(MODEL_FILES).where(MODEL_FILES.c.shelf == shelf).values(reading=0))
 
 
@@ -138,6 +145,7 @@ async def page(tx: Transaction, shelf: str, grants: Grants, query: FileQuery) ->
 
 async def touch(tx: Transaction, keys: Iterable[str], at: datetime, unless_since: datetime) -> None:
     """Note a use, unless one is noted that is recent enough."""
+    await tx.lock(LOCK)
     stale = or_(MODEL_FILES.c.last_used_at.is_(None), MODEL_FILES.c.last_used_at <= unless_since)
     await tx.execute(update(MODEL_FILES).where(MODEL_FILES.c.key.in_(sorted(keys)), stale).values(last_used_at=at))
 

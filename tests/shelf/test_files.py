@@ -1,7 +1,11 @@
 """What is known of model files: kept in the database, read anew when a file changes, listed in pages, never a crash."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,11 +19,12 @@ from bodhi_asgi.errors import Invalid
 from bodhi_asgi.events.bus import EventBus
 from bodhi_asgi.gguf.facts import GgufFacts
 from bodhi_asgi.shelf import facts as reading
+from bodhi_asgi.shelf import store
 from bodhi_asgi.shelf.errors import ModelFileNotFound, ModelFileUnreadable
 from bodhi_asgi.shelf.facts import described, from_kept, to_kept
 from bodhi_asgi.shelf.queries import BELIEVED_S, MAX_PAGES, Queries
 from bodhi_asgi.shelf.service import ShelfService
-from bodhi_asgi.shelf.types import FileQuery, FileState, LocalFile, ShelvedFile
+from bodhi_asgi.shelf.types import Description, FileQuery, FileState, LocalFile, ShelvedFile
 from bodhi_asgi.types import Page
 from tests.gguf.files import model_bytes
 from tests.shelf.hub_cache import NEW, OLD, HubCache
@@ -288,6 +293,43 @@ async def test_two_processes_on_one_cache_agree(
         await all_read(events, shelf)
         assert await listed(shelf) == await listed(second)
         assert len(await listed(shelf)) == 5
+
+
+async def test_servers_that_write_the_same_files_in_any_order_never_wait_for_each_other(
+    database: Database, tmp_path: Path
+) -> None:
+    files = [local(tmp_path / f"{number}.gguf") for number in range(40)]
+    told = [(store.key_of("here", file), file, Description()) for file in files]
+    keys = [key for key, _, _ in told]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    chance = random.Random(7)
+
+    async def see(turn: int) -> None:
+        seen = [replace(file, is_projector=bool(turn % 2)) for file in files]
+        async with database.transaction() as tx:
+            await store.keep(tx, "here", chance.sample(seen, len(seen)), now)
+
+    async def read(turn: int) -> None:
+        async with database.transaction() as tx:
+            await store.describe(tx, chance.sample(told, 16))
+
+    async def use(turn: int) -> None:
+        async with database.transaction() as tx:
+            await store.touch(tx, keys, now + timedelta(days=turn), now + timedelta(days=turn))
+
+    async def forget(turn: int) -> None:
+        async with database.transaction() as tx:
+            await store.forget_facts(tx, "here")
+
+    async def again(write: Callable[[int], Awaitable[None]]) -> None:
+        for turn in range(10):
+            await write(turn)
+
+    await see(0)
+    # Each in a task of its own, as a transaction belongs to one.
+    async with asyncio.TaskGroup() as tasks:
+        for write in (see, see, read, read, use, use, forget):
+            tasks.create_task(again(write))
 
 
 async def test_without_a_database_files_are_known_all_the_same(cache: HubCache, tmp_path: Path) -> None:
