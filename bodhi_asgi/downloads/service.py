@@ -86,10 +86,7 @@ class DownloadService:
         present = await asyncio.to_thread(is_present, self._hub.cache, wanted.repo, planned)
         if present:
             return await self._present(caller, wanted, planned)
-        try:
-            return await self._taken_up(caller, wanted, planned)
-        except ConstraintViolated:  # somebody else has asked for the same in between
-            return await self._taken_up(caller, wanted, planned)
+        return await self._taken_up(caller, wanted, planned)
 
     async def enqueue(self, tx: Transaction, caller: Caller, wanted: PullRequest) -> None:
         """Have one file brought here as a part of something else, in whose transaction it is written down.
@@ -101,6 +98,7 @@ class DownloadService:
         if self._hub.access.is_offline or is_made_up(wanted.repo):
             return
         made = unplanned_download(self._steering.place, caller.owner_id, wanted, self._clock.now())
+        await store.alone(tx)
         known = await store.bringing(tx, made)
         if known is not None:
             await self._steering.taken_up(tx, caller, known)
@@ -197,6 +195,7 @@ class DownloadService:
         now = self._clock.now()
         made = new_download(self._steering.place, caller.owner_id, wanted, planned, now)
         async with self._database.transaction() as tx:
+            await store.alone(tx)
             known = await store.last_completed(tx, made)
             if known is not None:
                 return Pulled(known, is_new=False)
@@ -212,6 +211,7 @@ class DownloadService:
         if known is None:
             await asyncio.to_thread(require_space, self._hub.cache, wanted.repo, planned)
         async with self._database.transaction() as tx:
+            await store.alone(tx)
             known = await store.on_its_way(tx, key)
             if known is not None:
                 return Pulled(await self._steering.taken_up(tx, caller, known), is_new=False)
@@ -221,6 +221,7 @@ class DownloadService:
     async def _steer(self, caller: Caller, action: str, download_id: str, verb: Steer) -> Download:
         await self._require(caller, action)
         async with self._database.transaction() as tx:
+            await store.alone(tx)
             before = await existing(tx, download_id)
             return await self._steering.recorded(tx, caller, action, before, await verb(tx, before))
 

@@ -14,7 +14,8 @@ from bodhi_asgi.db.transaction import Row, Transaction
 from bodhi_asgi.downloads.tables import DOWNLOADS
 from bodhi_asgi.downloads.types import Download, DownloadFile, DownloadFilter, DownloadStatus
 
-"""What LIKE would not take for itself."""
+LOCK: Final = 0x626F6412
+"""Of what becomes of downloads; taken before any row, and after the one on the names of aliases."""
 
 SORTABLE: Final = MappingProxyType(
     {
@@ -35,6 +36,11 @@ def key_of(download: Download) -> str:
     names = sorted(file.filename for file in download.files)
     text = "\0".join([download.place or "", download.repo, at, *names])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def alone(tx: Transaction) -> None:
+    """Let nobody else decide what becomes of a download until this transaction is over: what it reads stays true."""
+    await tx.lock(LOCK)
 
 
 async def add(tx: Transaction, download: Download, active_key: str | None) -> None:

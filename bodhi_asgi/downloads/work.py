@@ -96,6 +96,7 @@ class Downloader:
     async def _begin(self, held: Claim) -> Download | None:
         now = self._clock.now()
         async with self._database.transaction() as tx:
+            await store.alone(tx)
             known = await store.get(tx, held.subject)
             is_wanted = known is not None and known.status in AT_WORK
             if known is not None and is_wanted:
@@ -125,6 +126,7 @@ class Downloader:
             "total_bytes": planned.total_bytes,
         }
         async with self._database.transaction() as tx:
+            await store.alone(tx)
             key = store.key_of(known)
             if await store.on_its_way(tx, key) is None:  # else another brings the same, and this one finds it here
                 values["active_key"] = key
@@ -175,6 +177,7 @@ class Downloader:
             "error_code": None,
         }
         async with self._database.transaction() as tx:
+            await store.alone(tx)
             await jobs.finish(tx, held)
             await self._end(tx, download, "download.complete", values)
 
@@ -188,6 +191,7 @@ class Downloader:
             "bytes_per_second": 0,
         }
         async with self._database.transaction() as tx:
+            await store.alone(tx)
             if isinstance(error, PASSING) and failures < self._attempts:
                 later = self._clock.now() + timedelta(seconds=max(error.retry_after_s or 0, delay_s(failures)))
                 await jobs.postpone(tx, held, later, failures)
@@ -205,6 +209,7 @@ class Downloader:
         now = self._clock.now()
         with suppress(BodhiError):  # then the lease runs out, and the next one finds what is on the disk
             async with self._database.transaction() as tx:
+                await store.alone(tx)
                 if await jobs.is_held(tx, held):
                     values = {**far, "status": DownloadStatus.QUEUED.value}
                     await store.change(tx, download.id, now, only_if=AT_WORK, **values)
