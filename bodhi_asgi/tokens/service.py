@@ -193,7 +193,7 @@ class TokenService:
         values: dict[str, str],
     ) -> Token:
         async with self._database.transaction() as tx:
-            token = await store.get(tx, token_id, _owner(caller))
+            token = await store.get(tx, token_id, _owner(caller), to_change=True)
             if token is None:
                 raise _not_found(token_id)
             if status is not None and token.status is not TokenStatus.REVOKED:

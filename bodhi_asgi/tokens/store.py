@@ -38,10 +38,11 @@ async def by_prefix(tx: Transaction, prefix: str) -> tuple[Token, str] | None:
     return None if row is None else (_token(row), row.hash)
 
 
-async def get(tx: Transaction, token_id: str, owner_id: str | None) -> Token | None:
-    """A token; of this owner, unless the owner does not matter."""
+async def get(tx: Transaction, token_id: str, owner_id: str | None, *, to_change: bool = False) -> Token | None:
+    """A token; of this owner, unless the owner does not matter. ``to_change`` it, nobody else does until we have."""
     query = select(TOKENS).where(TOKENS.c.id == token_id)
-    row = await tx.fetch_one(query if owner_id is None else query.where(TOKENS.c.owner_id == owner_id))
+    query = query if owner_id is None else query.where(TOKENS.c.owner_id == owner_id)
+    row = await tx.fetch_one(query.with_for_update() if to_change else query)
     return None if row is None else _token(row)
 
 

@@ -1,5 +1,6 @@
 """API tokens as a service: what may be made, who sees what, and how long it is believed."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -27,6 +28,9 @@ from bodhi_asgi.tokens.service import MAX_GRANTED, MAX_NAME, TOUCH_EVERY, TokenS
 from bodhi_asgi.tokens.tables import TOKENS
 from bodhi_asgi.tokens.types import TokenSpec, TokenStatus
 from bodhi_asgi.tokens.wire import grants_from_wire, grants_to_wire
+from tests.conftest import numbers
+from tests.neighbours.postgres import Cluster
+from tests.neighbours.waiting import held
 
 USE = frozenset({Scope.MODELS_READ, Scope.INFERENCE})
 MANAGE = frozenset({Scope.TOKENS_READ, Scope.TOKENS_WRITE})
@@ -225,6 +229,31 @@ async def test_last_use_is_written_at_most_once_a_minute(tokens: TokenService, c
     clock.advance(1)
     await tokens.verify(created.token.reveal())
     assert await used() != first
+
+
+async def test_a_token_that_is_revoked_while_another_server_switches_it_on_stays_revoked(
+    postgres: Cluster, clock: StillClock
+) -> None:
+    url = postgres.create(f"tokens{next(numbers)}")
+    database = Database(url, timeout_s=60)
+    await database.open()
+    await database.migrate("auto")
+    audit = AuditService(database=database, clock=clock)
+    tokens = TokenService(
+        database=database, audit=audit, events=EventBus(), meters=Meters(), clock=clock, lifetime_days=90
+    )
+    try:
+        made = (await tokens.create(ANN, TokenSpec("x"))).record
+        async with held(url, TOKENS, TOKENS.c.id == made.id) as row:
+            revoking = asyncio.create_task(tokens.revoke(ANN, made.id))
+            await row.until(1, release=False)
+            changing = asyncio.create_task(tokens.update(ANN, made.id, status=TokenStatus.ACTIVE))
+            await row.until(2)
+        assert (await revoking).status is TokenStatus.REVOKED
+        assert (await changing).status is TokenStatus.REVOKED
+        assert (await tokens.get(ANN, made.id)).status is TokenStatus.REVOKED
+    finally:
+        await database.close()
 
 
 async def test_a_change_that_is_not_audited_does_not_happen(
