@@ -34,7 +34,7 @@ Bring: TypeAlias = Callable[[Transaction, Caller, FileReference], Awaitable[None
 """Has a file that is not here brought from the hub, once the transaction is committed."""
 
 LOCK: Final = 0x626F6403
-"""Names are taken one after the other, so that of two who want the same one gets it."""
+"""Aliases change one after the other, so that of two who want the same name one gets it, and what is gone is gone."""
 
 
 class AliasService:
@@ -89,6 +89,7 @@ class AliasService:
             before = await _seen(tx, caller, alias_id)
         await self._may_change(caller, "alias.update", before)
         spec = await self._checked(caller, "alias.update", spec)
+        await self._look()
         async with self._database.transaction() as tx:
             await tx.lock(LOCK)
             alias = await _seen(tx, caller, alias_id)
@@ -120,6 +121,7 @@ class AliasService:
         """
         await self.deletable(caller, alias_id)
         async with self._database.transaction() as tx:
+            await tx.lock(LOCK)
             alias = await _seen(tx, caller, alias_id)
             await store.remove(tx, alias.id)
             await self._told(tx, caller, "alias.delete", alias, AliasDeleted(alias.id, alias.name))
@@ -152,6 +154,7 @@ class AliasService:
 
     async def _add(self, caller: Caller, action: str, spec: AliasSpec) -> Alias:
         owner_id = owner_of(caller)
+        await self._look()
         async with self._database.transaction() as tx:
             await tx.lock(LOCK)
             await self._refuse_taken(tx, owner_id, spec.name)
@@ -182,6 +185,11 @@ class AliasService:
         found = await self._discovered.file(file.repo, file.filename, file.snapshot)
         file = file if found is None else replace(file, snapshot=found.snapshot)
         return replace(spec, file=file, settings=settings)
+
+    async def _look(self) -> None:
+        """Have the files of this machine known, right after a start too: what is seen of them is kept in a transaction,
+        which would wait for ours."""
+        await self._discovered.index()
 
     async def _have(self, tx: Transaction, caller: Caller, file: FileReference) -> None:
         """Have the file brought here when it is missing; what comes of it stands in the list of downloads."""

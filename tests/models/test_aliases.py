@@ -76,6 +76,27 @@ async def test_of_two_who_take_a_name_at_once_one_gets_it(family: Family) -> Non
     assert sum(isinstance(one, AliasExists) for one in done) == 4
 
 
+async def test_an_alias_can_be_made_before_the_files_were_looked_at(family: Family) -> None:
+    one = await family.aliases.create(ANN, spec("one", SMALL))
+    for write in (
+        lambda: family.aliases.create(ANN, spec("two", SMALL)),
+        lambda: family.aliases.copy(ANN, one.id, "three"),
+        lambda: family.aliases.update(ANN, one.id, spec("four", SMALL)),
+    ):
+        family.shelf._shelf._watch._last = None  # as it is when the server has just started
+        assert (await write()).file == SMALL
+
+
+async def test_of_two_who_delete_an_alias_at_once_one_hears_that_it_is_gone(family: Family) -> None:
+    made = await family.aliases.create(ANN, spec())
+    with family.events.subscribe(AliasDeleted) as told:
+        done = await asyncio.gather(*(family.aliases.delete(ANN, made.id) for _ in range(4)), return_exceptions=True)
+        assert sum(one == made for one in done) == 1
+        assert sum(isinstance(one, AliasNotFound) for one in done) == 3
+        assert (await anext(told)).alias_id == made.id
+        assert not told._events
+
+
 async def test_own_aliases_are_ones_own_and_those_of_the_application_everybodys(family: Family) -> None:
     own = await family.aliases.create(ANN, spec("own"))
     shared = await family.aliases.create(Caller.system(), spec("shared"))
