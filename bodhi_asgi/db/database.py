@@ -129,7 +129,8 @@ class Database:
                 await span.end("commit")
         finally:
             _current.reset(token)
-        transaction.committed()
+            if span.is_committed:
+                transaction.committed()
 
 
 def _sqlite_path(url: str) -> str:

@@ -15,6 +15,8 @@ class Span:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._inner = connection._connection.transaction()
+        self.is_committed = False
+        """Whether what was done is there for all to see, also when whoever did it was cancelled meanwhile."""
 
     async def begin(self) -> None:
         """Take the connection and begin. Cancelled while it waits for a connection, it has taken none."""
@@ -35,6 +37,7 @@ class Span:
     async def _stop(self, how: str) -> None:
         try:
             await getattr(self._inner, how)()
+            self.is_committed = how == "commit"
         finally:
             await self._connection.__aexit__()
 
@@ -54,6 +57,6 @@ async def _to_its_end(
             break
     if cancelled is None:
         return task.result()
-    if otherwise is not None and task.exception() is None:
+    if task.exception() is None and otherwise is not None:
         await otherwise()
     raise cancelled

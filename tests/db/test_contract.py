@@ -169,6 +169,25 @@ async def test_what_runs_after_commit_runs_only_after_a_commit(database: Databas
     assert told == ["committed"]
 
 
+async def test_what_is_committed_is_told_also_when_whoever_did_it_is_cancelled_just_then(
+    database: Database, thing: MakeThing
+) -> None:
+    told: list[str] = []
+
+    async def write() -> None:
+        async with database.transaction() as tx:
+            tx.after_commit(lambda: told.append("committed"))
+            await tx.execute(insert(THINGS).values(**thing()))
+            mine = asyncio.current_task()
+            assert mine is not None
+            asyncio.get_running_loop().call_soon(mine.cancel)  # which is when the commit is under way
+
+    writing = asyncio.create_task(write())
+    await asyncio.wait([writing])
+    assert writing.cancelled()
+    assert (await count(database), told) == (1, ["committed"])
+
+
 async def test_constraints_hold(database: Database, thing: MakeThing) -> None:
     await put(database, **thing())
     for values in (thing(), thing(2, name="thing 1"), thing(3, name=None)):
