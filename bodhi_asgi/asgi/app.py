@@ -62,7 +62,7 @@ class BodhiApp:
     ) -> None:
         self.server = BodhiServer(config, identity=identity, clock=clock, **settings)
         self._http = HttpApp(self.server, with_docs=bool(self.server.config.docs))
-        self._drain = Drain(self.server.begin_drain, signals=self.server.config.drain_on_signals)
+        self._drain = Drain(self.server.begin_drain, signals=self.server.config.drain_on_signals, stop=self.aclose)
         self.server.lifecycle.while_streaming = self._drain
         self._mounts: WeakKeyDictionary[Starlette, set[str]] = WeakKeyDictionary()
         self._wraps = ""

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bodhi_asgi.errors import NotStarted
 from bodhi_asgi.facade import Bodhi, HasScope
+from bodhi_asgi.http.front import in_front
 from bodhi_asgi.server import BodhiServer
 
 STATE_KEY: Final = "bodhi"
@@ -27,7 +28,10 @@ class HasServer(Protocol):
 
 
 class BodhiStateMiddleware:
-    """Puts ``request.state.bodhi`` there also when no lifespan ran, on servers and test clients that send none."""
+    """Puts ``request.state.bodhi`` there also when no lifespan ran, on servers and test clients that send none.
+
+    Where it is the outermost of a host's middleware, it also ends the streams that a stopping server cancels.
+    """
 
     def __init__(self, app: ASGIApp, bodhi: HasServer) -> None:
         self._app = app
@@ -36,7 +40,10 @@ class BodhiStateMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and STATE_KEY not in scope.get("state", ()):
             scope = {**scope, "state": {**scope.get("state", {}), STATE_KEY: self._bodhi.server}}
-        await self._app(scope, receive, send)
+        if scope["type"] == "http":
+            await in_front(self._app, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def get_bodhi(connection: HasScope) -> Bodhi:

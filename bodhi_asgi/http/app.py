@@ -26,6 +26,7 @@ from bodhi_asgi.errors import BodhiError, Broken, MethodNotAllowed, NotFound, Sh
 from bodhi_asgi.http.body import ClientGone, read_body
 from bodhi_asgi.http.cors import Cors
 from bodhi_asgi.http.errors import dialect_of, error_response
+from bodhi_asgi.http.front import STREAMS
 from bodhi_asgi.http.guard import HostGuard
 from bodhi_asgi.http.route import Access, Call, Route
 from bodhi_asgi.http.stream import RETRY_S, Departure, EventStream, send_stream, until_gone_or
@@ -181,6 +182,7 @@ class _Request:
         if isinstance(answer, Response):
             await answer(self._scope, self._receive, self._sending)
             return
+        self._scope.get(STREAMS, []).append(answer.error_frame)
         await send_stream(
             answer,
             self._departure.receive,

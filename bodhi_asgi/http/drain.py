@@ -6,9 +6,10 @@ workers wait for their threads. Their own signal handlers are methods of objects
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+from bodhi_asgi.http.reactor import Reactor
 from bodhi_asgi.http.signals import Signals
 
 PROBE_S: Final = 0.1
@@ -17,12 +18,20 @@ PROBE_S: Final = 0.1
 class Drain:
     """``with drain:`` around what is open: polls only meanwhile, or a moment longer, and then calls ``begin``.
 
-    With ``signals`` it also hears SIGTERM and SIGINT in front of the server's own handlers.
+    With ``signals`` it also hears SIGTERM and SIGINT in front of the server's own handlers. ``stop`` is what a reactor
+    of Twisted's has to wait for before it stops.
     """
 
-    def __init__(self, begin: Callable[[], None], *, signals: bool = False) -> None:
+    def __init__(
+        self,
+        begin: Callable[[], None],
+        *,
+        signals: bool = False,
+        stop: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._begin = begin
         self._signals = Signals(begin) if signals else None
+        self._reactor = Reactor(stop) if stop is not None else None
         self._open = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.Handle | None = None
@@ -33,14 +42,18 @@ class Drain:
         return self._next is not None
 
     def listen(self) -> None:
-        """Hear the process's signals, when that is wanted."""
+        """Hear the process's signals, when that is wanted, and its reactor, if it has one."""
         if self._signals is not None:
             self._signals.listen()
+        if self._reactor is not None:
+            self._reactor.listen()
 
     def close(self) -> None:
         """Give the signals back, and look no more."""
         if self._signals is not None:
             self._signals.close()
+        if self._reactor is not None:
+            self._reactor.close()
         if self._next is not None:
             self._next.cancel()
             self._next = None

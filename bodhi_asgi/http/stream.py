@@ -24,6 +24,7 @@ LAST_WORD_S: Final = 1.0
 CANCELLED_WORD_S: Final = 0.3
 """The same where somebody has cancelled us and waits."""
 RETRY_S: Final = 5.0
+ENDED: Final = "the server has ended this request; the answer is not complete"
 
 HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -94,8 +95,7 @@ async def send_stream(
             await _cancel(*tasks[1:])
             await stream.aclose()
             is_closed = True
-            error = ShuttingDown("the server has ended this request; the answer is not complete")
-            if await line.sends_within(CANCELLED_WORD_S, stream.error_frame(error)):
+            if await line.sends_within(CANCELLED_WORD_S, stream.error_frame(ShuttingDown(ENDED))):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         raise
     finally:

@@ -16,10 +16,6 @@ from bodhi_django.threads import give_back_thread
 
 START: Final = "http.response.start"
 EVENTS: Final = b"text/event-stream"
-OPEN: Final = "bodhi_django.open"
-"""The streams of a request, in the scope of one that came through :func:`bodhi_django.bodhi_asgi`."""
-LAST_WORD_S: Final = 0.5
-"""Seconds for a client to take the last word of a stream that the server has cancelled, and for Django to end it."""
 
 
 class AsyncAnswer(AsyncIterator[bytes]):
@@ -31,7 +27,7 @@ class AsyncAnswer(AsyncIterator[bytes]):
         self._request = request
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.Future[None] | None = None
-        self._reader: asyncio.Task[Any] | None = None
+        self._has_begun = False
 
     async def message(self) -> Message:
         """The next message. Raises StopAsyncIteration after the last."""
@@ -41,19 +37,10 @@ class AsyncAnswer(AsyncIterator[bytes]):
         return message
 
     async def __anext__(self) -> bytes:
-        if self._reader is None:  # all of Django's middleware has had its turn
-            self._reader = asyncio.current_task()
+        if not self._has_begun:  # all of Django's middleware has had its turn
+            self._has_begun = True
             await give_back_thread()
         return bytes((await self.message()).get("body", b""))
-
-    async def end(self) -> None:
-        """Stop the application and wait, for a moment, until Django has sent its last word.
-
-        Django leaves alone the task that streams a response when its server cancels the request.
-        """
-        if self._hand.work is not None and self._reader is not None:
-            self._hand.work.cancel()
-            await asyncio.wait({self._reader}, timeout=LAST_WORD_S)
 
     async def aclose(self) -> None:
         """Stop the application and wait until it has ended."""

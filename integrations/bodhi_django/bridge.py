@@ -16,7 +16,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 
-from bodhi_django.answers import OPEN, AsyncAnswer, SyncAnswer, is_stream, streamed, whole
+from bodhi_django.answers import AsyncAnswer, SyncAnswer, is_stream, streamed, whole
 from bodhi_django.identity import CALLER, CSRF, caller_of
 from bodhi_django.process import bodhi_app
 from bodhi_django.requests import presents_token, scope_of
@@ -49,7 +49,6 @@ async def answer(request: HttpRequest, rest: str, known: dict[str, Any]) -> Http
         start = await asked.message()
         if is_stream(start):
             stack.pop_all()
-            request.scope.get(OPEN, []).append(asked)
             return streamed(start, asked)
         return whole(request, start, b"".join([piece async for piece in asked]))
 

@@ -96,7 +96,7 @@ def check_servers(app_configs: Any, **_: Any) -> list[Any]:  # noqa: ARG001
     if "daphne" in settings.INSTALLED_APPS:
         found.append(
             checks.Warning(
-                "daphne runs no lifespan: bodhi starts with its first request and is not stopped in an orderly way.",
+                "daphne runs no lifespan: bodhi starts with its first request, and what is wrong with it is said then.",
                 hint="Nothing is lost by that; uvicorn, hypercorn and granian run the lifespan of bodhi_asgi().",
                 id="bodhi.W003",
             )

@@ -3,7 +3,6 @@
 Django's middleware does not surround what is composed here, so its ``ALLOWED_HOSTS`` is asked by us.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -11,7 +10,6 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 
 from bodhi_asgi import BodhiApp, BodhiStateMiddleware
-from bodhi_django.answers import OPEN, AsyncAnswer
 from bodhi_django.identity import django_user
 from bodhi_django.process import bodhi_app
 
@@ -56,22 +54,12 @@ class Composition:
         if scope["type"] == "lifespan":
             await self._both(scope, receive, send)
         elif not self._is_ours(scope):
-            await self._through_django(scope, receive, send)
+            await self._django(scope, receive, send)
         elif scope["type"] == "http" and not host_is_allowed(scope):
             await send({"type": "http.response.start", "status": 400, "headers": [(b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": b"Bad Request (400): this host is not in ALLOWED_HOSTS"})
         else:
             await self._both(scope, receive, send)
-
-    async def _through_django(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Where a stopping server cancels a request whose answer we stream, Django does not ask for a last word."""
-        opened: list[AsyncAnswer] = []
-        try:
-            await self._django({**scope, OPEN: opened}, receive, send)
-        except asyncio.CancelledError:
-            for answer in opened:
-                await answer.end()
-            raise
 
     def _is_ours(self, scope: Scope) -> bool:
         if self._path is None:

@@ -19,13 +19,9 @@ BODY_WANTED: Final = "bodhi_django.body_wanted"
 
 @dataclass(slots=True)
 class Hand:
-    """Where the reader lays the next piece before it reads on; an empty one is the end of the body.
-
-    ``work`` is the application, once it runs: when it is cancelled, the reader is told what it still has to say.
-    """
+    """Where the reader lays the next piece before it reads on; an empty one is the end of the body."""
 
     piece: bytes = b""
-    work: "asyncio.Task[None] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +44,6 @@ class _Exchange:
         error = None
         try:
             await self.app(self.scope, self._receive, self._tell)
-        except asyncio.CancelledError:
-            await self._tell(_End(None))
-            raise
         except Exception as raised:  # handed to the reader
             error = raised
         await self._tell(_End(error))
@@ -82,7 +75,7 @@ async def exchange(app: App, scope: Any, hand: Hand) -> AsyncGenerator[Message]:
     application raises.
     """
     inside = _Exchange(app, scope)
-    running = hand.work = asyncio.create_task(inside.run(), name="bodhi-django-exchange")
+    running = asyncio.create_task(inside.run(), name="bodhi-django-exchange")
     try:
         while not isinstance(message := await inside.out.get(), _End):
             yield message

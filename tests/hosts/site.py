@@ -25,8 +25,9 @@ def user(connection: Any) -> Caller | None:
     return Caller.user(name) if name else None
 
 
+SLOTS = int(os.environ["SITE_SLOTS"])
 ENGINE: dict[str, Any] = {
-    "runner": "poison", "isolation": os.environ["SITE_ISOLATION"], "n_ctx": 16_384, "slots": 4, "linger_s": 0
+    "runner": "poison", "isolation": os.environ["SITE_ISOLATION"], "n_ctx": 4096 * SLOTS, "slots": SLOTS, "linger_s": 0
 }  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "data_dir": os.environ["SITE_FOLDER"],
@@ -153,7 +154,7 @@ def starlette() -> Any:
         routes=[Route(path, view) for path, view in starlette_pages().items()],
         middleware=[
             Middleware(SessionMiddleware, secret_key="the host's"),
-            *([Middleware(BaseHTTPMiddleware, dispatch=passed_on)] if ATTACH == "none" else []),
+            *([Middleware(BaseHTTPMiddleware, dispatch=passed_on)] if ATTACH == "install" else []),
         ],
         exception_handlers={Exception: on_error, KeyError: on_error},
         lifespan=lifespan,

@@ -76,25 +76,6 @@ async def test_an_application_that_has_last_words_ends_when_nobody_reads_on() ->
     assert ended == [True]
 
 
-async def test_an_application_that_is_cancelled_says_its_last_words_to_who_reads_on() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send(START)
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            await send(body(b"last"))
-            await send(body(b"", more=False))
-            raise
-
-    hand = Hand()
-    async with asyncio.timeout(30):
-        messages = exchange(app, SCOPE, hand)
-        assert await anext(messages) == START
-        assert hand.work is not None
-        hand.work.cancel()
-        assert await read(messages, hand, []) == [body(b"last"), body(b"", more=False)]
-
-
 async def test_an_application_that_is_left_hears_that_its_client_has_gone() -> None:
     heard = []
 
