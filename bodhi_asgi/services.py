@@ -145,6 +145,7 @@ async def open_services(
         data_dir=config.data_dir,
         linger_s=config.engine.linger_s,
         start_timeout_s=config.engine.start_timeout_s,
+        patience_s=config.engine.load_patience_s,
         watchers=_watchers(events, meters, shelf),
         thread_engine=thread_engine,
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bodhi_asgi.clock import Clock, SystemClock
-from bodhi_asgi.engine.errors import DeadlineExceeded, EngineLost, EngineStopped
+from bodhi_asgi.engine.errors import DeadlineExceeded, EngineLost, EngineStopped, stopped_by_operator
 from bodhi_asgi.engine.process.plain import from_plain
 from bodhi_asgi.engine.process.protocol import fingerprint
 from bodhi_asgi.engine.process.quarantine import Quarantine
@@ -95,6 +95,13 @@ class ProcessEngine:
         """Find the engine or start it, and wait until its model stands."""
         return (await self._supervisor.connection()).facts.result()
 
+    async def end_load(self) -> bool:
+        """End a load under way: who waits for it here gets EngineStopped, and the next request loads anew.
+
+        Whether there was one. It goes on where another host waits for it too.
+        """
+        return await self._supervisor.end_start()
+
     async def submit(self, work: Job) -> AsyncIterator[Delta]:
         """Run one request; see :meth:`~bodhi_asgi.engine.types.Engine.submit`."""
         mark = ""  # made when it is looked for: it costs as much as sending the request
@@ -128,7 +135,7 @@ class ProcessEngine:
                 if self._supervisor.is_closed:
                     raise EngineStopped(f"the engine of the model '{self._spec.name}' was closed") from None
                 if lost.in_order == "stopped":
-                    raise EngineStopped(f"the model '{self._spec.name}' was unloaded by an operator") from None
+                    raise stopped_by_operator(self._spec.name) from None
                 if delivered:
                     raise EngineLost("the engine ended in the middle of this answer; try again") from lost
                 if reading.has_started and not lost.in_order:

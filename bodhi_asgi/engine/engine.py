@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
 from bodhi_asgi.clock import Clock, SystemClock
-from bodhi_asgi.engine.errors import EngineStopped
+from bodhi_asgi.engine.errors import EngineStopped, stopped_by_operator
 from bodhi_asgi.engine.loop import EngineLoop
 from bodhi_asgi.engine.mail import Mail
 from bodhi_asgi.engine.occupancy import Occupancy
@@ -46,7 +46,7 @@ class ThreadEngine:
         self._on_unloaded = on_unloaded
         self._clock = clock or SystemClock()
         self._occupancy = Occupancy(spec.keep_alive_s, self._clock.monotonic())
-        self._starting = SingleFlight(self._load, ended=self._closed, patience_s=patience_s)
+        self._starting = SingleFlight(self._load, ended=self._stopped, patience_s=patience_s)
         self._unloading: asyncio.Task[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -61,6 +61,11 @@ class ThreadEngine:
         engine = self._engine
         is_up = engine is not None and not engine.has_ended and engine.ready.done()
         return is_up and self._unloading is None
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether a load is under way, or waits for memory."""
+        return self._starting.is_under_way
 
     @property
     def idle_s(self) -> float:
@@ -101,6 +106,8 @@ class ThreadEngine:
             while not is_over:
                 chunk = await mailbox.get()
                 is_over = chunk.is_final
+                if isinstance(chunk.error, EngineStopped):
+                    raise self._stopped()
                 if chunk.error is not None:
                     raise chunk.error
                 mail.has_read(work.id, mailbox)
@@ -127,7 +134,7 @@ class ThreadEngine:
         found = EngineStatus("thread", self.spec.name, "loading", os.getpid(), self.progress, taken, hosts=1)
         found = replace(found, files=self.spec.files)
         if engine is None or engine.has_ended:
-            return None
+            return found if self.is_loading else None
         if not self.is_running:
             return replace(found, state="leaving") if self._unloading is not None else found
         stats, expires_at = engine.stats(), self._occupancy.expires_at
@@ -146,12 +153,22 @@ class ThreadEngine:
         )
 
     async def unload(self, reason: UnloadReason) -> None:
-        """End all work with EngineStopped and unload; the next request loads it again. Idempotent."""
-        if self._unloading is None and self._engine is not None:
+        """End all work with EngineStopped and unload; the next request loads it again. Idempotent.
+
+        A load under way is left alone; :meth:`end_load` ends that.
+        """
+        if self._unloading is None and self._engine is not None and not self.is_loading:
             self._unloading = asyncio.get_running_loop().create_task(self._stop(self._engine))
             self._unloading.add_done_callback(lambda _: self._has_unloaded(reason))
         if self._unloading is not None:
             await asyncio.shield(self._unloading)
+
+    async def end_load(self) -> bool:
+        """End a load under way: who waits for it gets EngineStopped, and the next request loads anew.
+
+        Whether there was one.
+        """
+        return await self._starting.give_up()
 
     async def expire(self) -> None:
         """Unload the model if its keep-alive is over. Called by a timer of its own."""
@@ -185,13 +202,13 @@ class ThreadEngine:
         if self._room is not None:
             await self._room.reserve(self)
         mail = self._mail = Mail(self._loop)
-        engine = self._engine = EngineLoop(self._make_runner(), self.spec, mail.deliver, loading=self._loading)
-        mail.engine = engine
-        engine.start()
         try:
+            engine = self._engine = EngineLoop(self._make_runner(), self.spec, mail.deliver, loading=self._loading)
+            mail.engine = engine
+            engine.start()
             facts = await asyncio.shield(asyncio.wrap_future(engine.ready))
         except BaseException:
-            await self._stop(engine)
+            await self._stop(self._engine)
             raise
         self._occupancy = Occupancy(self.spec.keep_alive_s, self._clock.monotonic())
         self._rest()
@@ -199,9 +216,10 @@ class ThreadEngine:
             self._on_loaded(facts)
         return facts
 
-    async def _stop(self, engine: EngineLoop) -> None:
+    async def _stop(self, engine: EngineLoop | None) -> None:
         try:
-            await asyncio.to_thread(engine.stop)
+            if engine is not None:
+                await asyncio.to_thread(engine.stop)
         finally:
             self._engine = None
             if self._room is not None:
@@ -239,9 +257,9 @@ class ThreadEngine:
         if self._on_loading is not None and not self.is_running:
             self._on_loading(fraction)
 
-    def _closed(self) -> EngineStopped:
-        return EngineStopped("the engine is closed")
+    def _stopped(self) -> EngineStopped:
+        return EngineStopped("the engine is closed") if self._is_closed else stopped_by_operator(self.spec.name)
 
     def _refuse_when_closed(self) -> None:
         if self._is_closed:
-            raise self._closed()
+            raise self._stopped()

@@ -53,7 +53,7 @@ class CapabilityMissing(Invalid):
 
 
 class EngineBusy(Busy):
-    """The queue is full; ``retry_after_s`` says when to come back."""
+    """The queue is full; ``retry_after_s``, from 1 to 60, estimates when those ahead will have had their turn."""
 
     code = "engine_busy"
 
@@ -68,6 +68,11 @@ class EngineStopped(Unavailable):
     """The engine was closed, or is closing, and takes no more requests."""
 
     code = "engine_stopped"
+
+
+def stopped_by_operator(model: str) -> EngineStopped:
+    """What those are told who waited for a load, or read an answer, that somebody ended by force."""
+    return EngineStopped(f"the model '{model}' was unloaded by an operator", model=model)
 
 
 class ModelLoadFailed(Unavailable):

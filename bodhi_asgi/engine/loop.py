@@ -48,7 +48,7 @@ TOLD_EVERY_S: Final = 0.1
 Deliver: TypeAlias = Callable[[list[Chunk]], None]
 
 WORKSHOP_STOP_S: Final = 3.0
-"""For a compilation to come back when the engine stops; a model is rather left in memory than taken from under one."""
+"""For a compilation to come back when the engine stops; of one that does not, the model is unloaded when it does."""
 
 
 class EngineLoop:
@@ -335,7 +335,7 @@ class EngineLoop:
     def _close(self, reason: BodhiError) -> None:
         self.has_ended = True
         self._inbox.stop()
-        given, have_ended = self._preparation.close(WORKSHOP_STOP_S)
+        given, _ = self._preparation.close(0.0)
         notes = self._inbox.take()
         left: list[Job] = [note for note in notes if isinstance(note, Job)]
         prepared = (note.work for note in notes if isinstance(note, Prepared))
@@ -344,8 +344,17 @@ class EngineLoop:
             if works is not None:
                 self._send(works.stop(reason))
         self._send([Chunk(work.id, error=reason) for work in left])
+        # Only now, when everybody has his word: what is being prepared may take its time.
+        _, have_ended = self._preparation.close(WORKSHOP_STOP_S)
         if have_ended:
             self._runner.unload()
+        else:
+            start_deep(self._unload_late, f"bodhi-unload-{self._spec.name}")
+
+    def _unload_late(self) -> None:
+        """Wait for what nobody wants any more and cannot be interrupted: it reads what would be freed."""
+        self._preparation.close(None)
+        self._runner.unload()
 
     def _told(self, error: Exception) -> BodhiError:
         """What a request is told that cannot begin."""

@@ -28,7 +28,7 @@ class EngineState:
     """How it stands with one model's engine. ``state`` is idle, starting, ready, down, failed or closed.
 
     ``down``: it died and is started again when it is next needed. ``reason`` is for operators, never for guests;
-    ``progress`` is how much of the model is loaded, from 0 to 1.
+    ``progress`` is how much of the model is loaded, from 0 to 1, and ``waiting`` how many here wait for that.
     """
 
     model: str
@@ -37,6 +37,7 @@ class EngineState:
     reason: str = ""
     restarts: int = 0
     progress: float = 0.0
+    waiting: int = 0
 
     @property
     def summary(self) -> str:
@@ -63,9 +64,18 @@ class Place(ABC):
     def is_standing(self) -> bool:
         """Whether the model is loaded now."""
 
+    @property
+    @abstractmethod
+    def is_loading(self) -> bool:
+        """Whether this host loads the model, or waits for it."""
+
     @abstractmethod
     def state(self) -> EngineState:
         """For health."""
+
+    @abstractmethod
+    async def end_load(self) -> bool:
+        """End a load under way, with EngineStopped for all who wait for it here. Whether there was one."""
 
     async def started(self) -> None:
         """Return once the model stands."""
@@ -91,6 +101,8 @@ class Place(ABC):
             self._error.__cause__ = error
         except ModelDown:
             raise  # whoever supervises it says by itself how long it rests
+        except EngineStopped:
+            raise  # somebody wanted that; nothing is wrong with the model
         except NoRoomForModel as error:
             # Nothing is wrong with the model, so the wait does not grow.
             self._error = error
@@ -120,9 +132,18 @@ class ProcessPlace(Place):
     def is_standing(self) -> bool:
         return self.engine.state == "ready"
 
+    @property
+    def is_loading(self) -> bool:
+        return self.engine.state == "starting"
+
+    async def end_load(self) -> bool:
+        return await self.engine.end_load()
+
     def state(self) -> EngineState:
-        engine = self.engine
-        return EngineState(self.spec.name, engine.state, engine.pid, engine.reason, engine.restarts, engine.progress)
+        engine, waiting = self.engine, self._starting.waiting
+        return EngineState(
+            self.spec.name, engine.state, engine.pid, engine.reason, engine.restarts, engine.progress, waiting
+        )
 
 
 class ThreadPlace(Place):
@@ -134,6 +155,13 @@ class ThreadPlace(Place):
     def is_standing(self) -> bool:
         return self.engine.is_running
 
+    @property
+    def is_loading(self) -> bool:
+        return self.engine.is_loading
+
+    async def end_load(self) -> bool:
+        return await self.engine.end_load()
+
     def state(self) -> EngineState:
         status = self.engine.status()
         if status is not None and status.state == "ready":
@@ -141,7 +169,8 @@ class ThreadPlace(Place):
         if self._error is not None:
             return EngineState(self.spec.name, "failed", reason=self._error.message)
         if self._starting.is_under_way or status is not None:
-            return EngineState(self.spec.name, "starting", progress=self.engine.progress)
+            progress, waiting = self.engine.progress, self._starting.waiting
+            return EngineState(self.spec.name, "starting", progress=progress, waiting=waiting)
         return EngineState(self.spec.name, "idle")
 
 

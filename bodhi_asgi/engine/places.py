@@ -5,27 +5,37 @@ most, until shares are even. When cells run out, what is only cached goes first;
 youngest, who waits again. What was generated stays, and is computed anew.
 """
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 from bodhi_asgi.engine.cells import Cells
 from bodhi_asgi.engine.errors import EngineBusy
 from bodhi_asgi.engine.queue import FairQueue
 from bodhi_asgi.engine.sequence import Sequence
-
-RETRY_AFTER_S: Final = 1.0
+from bodhi_asgi.engine.turnover import Turnover
 
 
 class Places:
-    """Of one scheduler, which alone changes them."""
+    """Of one scheduler, which alone changes them. ``now_s`` is asked when somebody begins, ends, or comes in vain."""
 
-    def __init__(self, cells: Cells, *, queue_limit: int, queue_limit_per_owner: int) -> None:
+    def __init__(
+        self,
+        cells: Cells,
+        *,
+        queue_limit: int,
+        queue_limit_per_owner: int,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.preemptions = 0
         """How often somebody who ran had to give his place back."""
         self._cells = cells
         self._slots = cells.table
         self._queue_limit = queue_limit
         self._queue_limit_per_owner = queue_limit_per_owner
+        self._now_s = now_s
+        self._turnover = Turnover()
         self.running: Final[list[Sequence]] = []
         """Who was let in first stands first, whenever he came."""
         self.parked: Final[list[Sequence]] = []
@@ -46,14 +56,19 @@ class Places:
         # Who does not read his answers would otherwise leave any number of them behind, one place after the other.
         own = self.queue.waiting(owner) + sum(sequence.work.owner == owner for sequence in self.parked)
         if waiting >= self._queue_limit + free:
-            limit = f"no more than {self._queue_limit} may wait"
+            limit, ahead, sharers = f"no more than {self._queue_limit} may wait", waiting + 1 - free, 1
         elif owner and own >= self._queue_limit_per_owner + free:
             limit = f"no more than {self._queue_limit_per_owner} of one caller may wait, as {own} of yours do"
+            # Slots are shared evenly: of each round of turns one is this owner's.
+            ahead, sharers = (
+                own + 1 - free,
+                len({owner, *self.queue.owners, *(each.work.owner for each in self.running)}),
+            )
         else:
             return
         raise EngineBusy(
             f"the queue is full: this would be number {waiting + 1} in line, and {limit}; try again later",
-            retry_after_s=RETRY_AFTER_S,
+            retry_after_s=self._retry_after_s(ahead * sharers),
             position=waiting + 1,
         )
 
@@ -61,6 +76,8 @@ class Places:
         """Give places to those in line, as far as there are any or somebody has to give way."""
         while (owner := self._make_way()) is not None:
             sequence = self.queue.pop(owner)
+            if sequence.began_at_s is None:
+                sequence.began_at_s = self._now_s()
             self._cells.enter(sequence)
             self.running.append(sequence)
 
@@ -92,12 +109,20 @@ class Places:
 
     def leave(self, sequence: Sequence) -> None:
         """Take one away for good, wherever it is."""
+        if sequence.began_at_s is not None:
+            self._turnover.took(self._now_s() - sequence.began_at_s)
         if sequence in self.parked:
             self.parked.remove(sequence)
         elif sequence.slot is None:
             self.queue.remove(sequence.work.owner, sequence)
         else:
             self._release(sequence)
+
+    def _retry_after_s(self, ahead: int) -> float:
+        """When so many will have had their turn."""
+        began = [each.began_at_s for each in self.running if each.began_at_s is not None]
+        so_far_s = self._now_s() - sum(began) / len(began) if began else 0.0
+        return self._turnover.retry_after_s(ahead, self._slots.slots_total, so_far_s=so_far_s)
 
     def _make_way(self) -> str | None:
         """Who is next and can be admitted now, if need be in the place of those who stand still or have most."""

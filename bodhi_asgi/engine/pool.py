@@ -124,22 +124,30 @@ class EnginePool:
         return await census.engines(self._meeting_place())
 
     async def unload(self, model: str, *, force: bool = False) -> int:
-        """Unload every engine of that model; how many there were.
+        """Unload every engine of that model; how many there were, those included that were being loaded.
 
-        Raises EngineAtWork when one is loading or at work, unless ``force`` ends its work with EngineStopped. By force
-        the process of one that does not answer is ended too, and what it was at is lost.
+        Raises EngineAtWork when one is loading or at work, unless ``force`` ends that: then those who waited for it, or
+        read an answer of it, get EngineStopped. By force the process of one that does not answer is ended too, and what
+        it was at is lost.
         """
         found = [status for status in await self.engines() if status.model == model]
+        places = [place for place in self._places.values() if place.spec.name == model]
+        loading = [place for place in places if place.is_loading]
         if not force:
-            busy = next((status for status in found if status.state == "loading" or status.under_way), None)
-            if busy is not None:
-                raise at_work(busy)
+            busy = [status for status in found if status.state == "loading" or status.under_way]
+            if not busy and loading:  # the process is not even there yet, or what it needs not reserved
+                busy.append(EngineStatus(key="", model=model, state="loading"))
+            if busy:
+                raise at_work(busy[0])
+        for place in loading:
+            await place.end_load()
         if self._isolation == "thread":
-            places = [place for place in self._places.values() if isinstance(place, ThreadPlace)]
-            await asyncio.gather(*(place.engine.unload("stopped") for place in places if place.spec.name == model))
+            await asyncio.gather(
+                *(place.engine.unload("stopped") for place in places if isinstance(place, ThreadPlace))
+            )
         else:
             await asyncio.gather(*(self._retire(status, force=force) for status in found))
-        return len(found)
+        return max(len(found), len(loading))
 
     async def aclose(self) -> None:
         """Close every engine: a thread ends, a process is left to its linger time. Idempotent."""

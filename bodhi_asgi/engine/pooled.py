@@ -5,7 +5,9 @@ tokenised, all of a request, before it comes here, so that one which does not fi
 Everything that is added ends in exactly one final chunk.
 """
 
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -13,11 +15,10 @@ from bodhi_asgi.engine.errors import DeadlineExceeded, EngineBusy, PromptInvalid
 from bodhi_asgi.engine.plan import StepOutcome
 from bodhi_asgi.engine.pooled_plan import Passage, PooledPlan, PooledResult
 from bodhi_asgi.engine.stack import Stack
+from bodhi_asgi.engine.turnover import Turnover
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec
 from bodhi_asgi.errors import BodhiError
 from bodhi_asgi.messages.answers import FinishReason, Vectors
-
-RETRY_AFTER_S: Final = 1.0
 
 VALUE_BYTES: Final = 4
 
@@ -26,9 +27,14 @@ PIECE_BYTES: Final = 1024 * 1024
 
 
 class PooledWorks:
-    """Requests between the line and the runner. Only the engine's loop calls it."""
+    """Requests between the line and the runner. Only the engine's loop calls it.
 
-    def __init__(self, facts: ModelFacts, spec: ModelSpec) -> None:
+    ``now_s`` is its clock, for nothing but how long requests take.
+    """
+
+    def __init__(self, facts: ModelFacts, spec: ModelSpec, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._turnover = Turnover()
         self._facts = facts
         self._n_batch = spec.n_batch
         # As many as could be under way and in line if these were chats.
@@ -49,6 +55,7 @@ class PooledWorks:
         assert stack.is_read, "a text that is not tokenised cannot be planned"
         work = stack.work
         self._refuse_when_full(work.owner)
+        stack.began_at_s = self._now_s()
         self._stacks[work.id] = stack
         self._lines.setdefault(work.owner, deque()).append(stack)
 
@@ -175,14 +182,17 @@ class PooledWorks:
     def _refuse_when_full(self, owner: str) -> None:
         here, own = len(self._stacks), len(self._lines.get(owner, ()))
         if here >= self._limit:
-            limit = f"no more than {self._limit} may wait"
+            limit, ahead, share = f"no more than {self._limit} may wait", here + 1, here
         elif owner and own >= self._limit_per_owner:
             limit = f"no more than {self._limit_per_owner} of one caller may wait, as {own} of yours do"
+            ahead, share = own + 1, own
         else:
             return
+        # All take turns, so that each has been served since it came.
+        so_far_s = self._now_s() - sum(stack.began_at_s for stack in self._stacks.values()) / here
         raise EngineBusy(
             f"the queue is full: this would be number {here + 1} in line, and {limit}; try again later",
-            retry_after_s=RETRY_AFTER_S,
+            retry_after_s=self._turnover.retry_after_s(ahead, share, so_far_s=so_far_s),
             position=here + 1,
         )
 
@@ -236,6 +246,7 @@ class PooledWorks:
     def _remove(self, stack: Stack) -> None:
         if stack is self._partial:
             self._drop_partial()
+        self._turnover.took(self._now_s() - stack.began_at_s)
         del self._stacks[stack.work.id]
         line = self._lines[stack.work.owner]
         line.remove(stack)

@@ -159,8 +159,11 @@ class Preparation:
             self._runner.look_away(late.work.id)
             self._send([self._refused(late)])
 
-    def close(self, timeout_s: float) -> tuple[list[Job], bool]:
-        """End the threads; returns the works that are left, and whether each has ended within ``timeout_s``."""
+    def close(self, timeout_s: float | None) -> tuple[list[Job], bool]:
+        """End the threads; returns the works that are left, and whether each has ended within ``timeout_s``.
+
+        Idempotent; None waits as long as it takes.
+        """
         self._runner.look_away(None)
         closed = [each.close(timeout_s) for each in self._workshops]
         return [work for given, _ in closed for work in given], all(has_ended for _, has_ended in closed)

@@ -1,7 +1,7 @@
 """Who is next: in turn between owners who hold equally much; within one by rank, and then in order of arrival."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -42,6 +42,11 @@ class FairQueue(Generic[T]):
     def waiting(self, owner: str) -> int:
         """How many of one owner wait."""
         return len(self._lines.get(owner, ()))
+
+    @property
+    def owners(self) -> Iterable[str]:
+        """Who waits."""
+        return self._lines.keys()
 
     def next_owner(self, held: Mapping[str, int]) -> str | None:
         """Whose turn it is: of those who wait and hold least, the one who has waited longest for a turn."""

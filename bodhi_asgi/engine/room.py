@@ -23,7 +23,7 @@ class Tenant(Protocol):
         ...
 
     async def unload(self, reason: UnloadReason) -> None:
-        """Give the memory back."""
+        """Give the memory back, whatever is at work."""
         ...
 
 
@@ -40,25 +40,31 @@ class ThreadRoom:
 
     async def reserve(self, tenant: Tenant) -> None:
         """Memory for its model. Raises NoRoomForModel when those who have it are at work, and ModelLoadFailed."""
-        spec = tenant.spec
-        needed = await asyncio.to_thread(needed_bytes, spec)
+        needed = await asyncio.to_thread(needed_bytes, tenant.spec)
         async with self._one_at_a_time:
-            others = {other: size for other, size in self._reserved.items() if other is not tenant and size}
-            taken = tuple((other.spec.name, size) for other, size in others.items())
-            shortage = Shortage(spec.name, needed, spec.memory_bytes or default_budget(), taken)
-            if shortage.missing_bytes > 0:
-                going = least_recently_used(
-                    (other for other in others if other.may_leave),
-                    shortage.missing_bytes,
-                    idle_s=lambda other: other.idle_s,
-                    size_bytes=lambda other: others[other],
-                )
-                if not going:
-                    raise shortage.refusal()
-                for other in going:
-                    await other.unload("room")
+            # One after the other, and looked at anew before each: the next may have begun to work meanwhile.
+            while (leaver := self._who_leaves(tenant, needed)) is not None:
+                await leaver.unload("room")
             self._reserved[tenant] = needed
 
     def release(self, tenant: Tenant) -> None:
         """Its memory is free again."""
         self._reserved.pop(tenant, None)
+
+    def _who_leaves(self, tenant: Tenant, needed: int) -> Tenant | None:
+        """Who is next to make room for so many bytes; nobody once they fit. Raises as :meth:`reserve` does."""
+        spec = tenant.spec
+        others = {other: size for other, size in self._reserved.items() if other is not tenant and size}
+        taken = tuple((other.spec.name, size) for other, size in others.items())
+        shortage = Shortage(spec.name, needed, spec.memory_bytes or default_budget(), taken)
+        if shortage.missing_bytes <= 0:
+            return None
+        going = least_recently_used(
+            (other for other in others if other.may_leave),
+            shortage.missing_bytes,
+            idle_s=lambda other: other.idle_s,
+            size_bytes=lambda other: others[other],
+        )
+        if not going:
+            raise shortage.refusal()
+        return going[0]

@@ -1,10 +1,11 @@
-"""Requests on their way through the engine, as plain arithmetic, without a clock and without a thread.
+"""Requests on their way through the engine, as plain arithmetic, without a thread.
 
 What is added waits until :mod:`.places` has a place for it; what runs is computed as :mod:`.planner` says; and what
 comes of a step is told here. Everything that is added ends in exactly one final chunk.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bodhi_asgi.engine.cells import Cells
@@ -27,7 +28,10 @@ NOBODY: Final[frozenset[str]] = frozenset()
 
 
 class Scheduler:
-    """Sequences between the queue and the slots. Only the engine's loop calls it."""
+    """Sequences between the queue and the slots. Only the engine's loop calls it.
+
+    ``now_s`` is its clock, for nothing but how long requests take.
+    """
 
     def __init__(
         self,
@@ -38,12 +42,13 @@ class Scheduler:
         n_batch: int,
         queue_limit: int,
         queue_limit_per_owner: int,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._vocabulary = vocabulary
         self._n_ctx = n_ctx
         self._cells = cells
         self._slots = cells.table
-        self._places = Places(cells, queue_limit=queue_limit, queue_limit_per_owner=queue_limit_per_owner)
+        self._places = Places(cells, queue_limit=queue_limit, queue_limit_per_owner=queue_limit_per_owner, now_s=now_s)
         self._planner = Planner(self._places, cells, n_ctx=n_ctx, n_batch=n_batch)
         # The same list and the same line, because every step looks at them.
         self._running = self._places.running

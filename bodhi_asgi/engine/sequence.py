@@ -28,14 +28,15 @@ class Sequence:
     What is not computed yet is pending: the whole prompt at first, one token in each decode step, everything again
     after a preemption. While a sequence waits for another to compute a beginning that they share, ``promised`` tokens
     will come from there. Pieces of its prompt end at each of ``halts``, where it is worth to share it as it stands.
-    ``number`` orders sequences by age and names their sampler. The chunks ``ahead`` are to be delivered before the one
-    that :meth:`accept` returns.
+    ``number`` orders sequences by age and names their sampler; ``began_at_s`` is when it first had a slot. The chunks
+    ``ahead`` are to be delivered before the one that :meth:`accept` returns.
     """
 
     number: int
     work: Work
     tokens: list[int]
     deadline_at_s: float | None = None
+    began_at_s: float | None = field(default=None, init=False)
     adapters: AdapterSet = ()
     slot: int | None = None
     computed: int = 0

@@ -12,7 +12,7 @@ class SingleFlight(Generic[T]):
     """Runs ``work`` in a task of its own: a waiter that is cancelled does not end it for the others.
 
     When the last who waited has gone, it is given up ``patience_s`` later, unless somebody has come by then. ``ended``
-    makes the error for those who wait when :meth:`cancel` is called.
+    makes the error for those who wait when :meth:`cancel` or :meth:`give_up` is called.
     """
 
     def __init__(
@@ -30,6 +30,11 @@ class SingleFlight(Generic[T]):
     def is_under_way(self) -> bool:
         """Whether there is an attempt now."""
         return self._task is not None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the attempt."""
+        return self._waiting
 
     async def result(self) -> T:
         """Join the attempt under way, or begin one. All who joined get its result or its error."""
@@ -59,6 +64,14 @@ class SingleFlight(Generic[T]):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    async def give_up(self) -> bool:
+        """As :meth:`cancel`, and who asks meanwhile has a new attempt. Whether there was one to end."""
+        if self._task is None:
+            return False
+        self._is_given_up = True
+        await self.cancel()
+        return True
 
     def _give_up(self, task: "asyncio.Task[T]") -> None:
         if not self._waiting and task is self._task:

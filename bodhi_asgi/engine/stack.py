@@ -29,6 +29,7 @@ class Stack:
 
     work: PooledWork
     deadline_at_s: float | None = None
+    began_at_s: float = 0.0
     texts: list[list[int]] = field(default_factory=list)
     done: int = 0
     planned: int = 0

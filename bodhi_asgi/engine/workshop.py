@@ -16,14 +16,13 @@ from typing import Final, Generic, TypeVar
 from bodhi_asgi.engine.errors import DeadlineExceeded, EngineBusy
 from bodhi_asgi.engine.manners import Manner, Prepared
 from bodhi_asgi.engine.threads import start_deep
+from bodhi_asgi.engine.turnover import Turnover
 from bodhi_asgi.engine.types import ModelSpec, PooledWork, TextWork, Work
 from bodhi_asgi.errors import BodhiError, Broken, Unavailable
 
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.5
-
-RETRY_AFTER_S: Final = 5.0
 
 
 J = TypeVar("J", Work, Work | TextWork, PooledWork)
@@ -72,6 +71,7 @@ class Workshop(Generic[J]):
         self._working_since_s: float | None = None
         self._is_prepared = False
         self._moves = 0
+        self._turnover = Turnover()
 
     @property
     def is_busy(self) -> bool:
@@ -145,8 +145,11 @@ class Workshop(Generic[J]):
             times += [known.ends_at_s for known in self._known() if known.ends_at_s is not None]
         return min(times, default=None)
 
-    def close(self, timeout_s: float) -> tuple[list[J], bool]:
-        """End the thread; returns the works that are left, and whether the thread has ended within ``timeout_s``."""
+    def close(self, timeout_s: float | None) -> tuple[list[J], bool]:
+        """End the thread; returns the works that are left, and whether the thread has ended within ``timeout_s``.
+
+        Idempotent; None waits as long as it takes.
+        """
         with self._changed:
             self._is_closed = True
             left = [job.work for job in self._jobs]
@@ -220,15 +223,16 @@ class Workshop(Generic[J]):
         waiting = len(self._jobs)
         own = sum(job.work.owner == work.owner for job in self._jobs)
         if waiting >= self._spec.queue_limit + is_free:
-            limit = f"no more than {self._spec.queue_limit} may wait"
+            limit, ahead = f"no more than {self._spec.queue_limit} may wait", waiting
         elif work.owner and own >= self._spec.queue_limit_per_owner + is_free:
             limit = f"no more than {self._spec.queue_limit_per_owner} of one caller may wait, as {own} of yours do"
+            ahead = own
         else:
             return
         raise EngineBusy(
             f"the queue is full: other {self._others} are being {self._manner.done_to}, this would be number "
             f"{waiting - is_free + 1} in line, and {limit}; try again later",
-            retry_after_s=RETRY_AFTER_S,
+            retry_after_s=self._retry_after_s(ahead + 1),
             position=waiting - is_free + 1,
         )
 
@@ -239,12 +243,19 @@ class Workshop(Generic[J]):
     def _waited(self) -> EngineBusy:
         return EngineBusy(
             f"other {self._others} are being {self._manner.done_to}; try again later",
-            retry_after_s=RETRY_AFTER_S,
+            retry_after_s=self._retry_after_s(len(self._jobs) + 1),
             position=1,
         )
 
+    def _retry_after_s(self, ahead: int) -> float:
+        since_s = self._working_since_s
+        so_far_s = 0.0 if since_s is None else time.monotonic() - since_s
+        return self._turnover.retry_after_s(ahead, 1, so_far_s=so_far_s)
+
     def _finish(self, job: _Job[J], prepared: Prepared) -> None:
         with self._changed:
+            if self._working_since_s is not None:
+                self._turnover.took(time.monotonic() - self._working_since_s)
             self._working_since_s = None
             self._moves += 1
             is_awaited = self._at_work is job

@@ -59,6 +59,10 @@ class EngineSettings(ModelTuning):
     start_timeout_s: Annotated[
         float, Field(gt=0, le=3600, description="Seconds an engine may take to start and load its model.")
     ] = 120
+    load_patience_s: Annotated[
+        float,
+        Field(ge=0, le=3600, description="Seconds a load goes on after the last who waited for it has gone."),
+    ] = 2
     request_timeout_s: Annotated[
         float | None, Field(gt=0, le=86_400, description="Seconds one request may take in all; unset means no limit.")
     ] = 600

@@ -11,9 +11,6 @@ from bodhi_asgi.events.types import ModelLoaded, ModelLoading, ModelUnloaded
 from tests.behaviour.doors import Door
 from tests.behaviour.test_chat import ask
 
-LONG = "word " * 600
-"""More than a reader has credits for: unread, its answer stands still in the middle."""
-
 
 @pytest.fixture(params=["thread", "process"])
 def settings(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -55,22 +52,6 @@ async def test_a_model_is_loaded_ahead_listed_and_unloaded(door: Door) -> None:
     assert (await door.unload("parrot", token)).status == 204
     await become(door, token)
     assert (await door.chat(ask("hello again"), token)).text == "hello again"
-
-
-async def test_a_model_that_answers_is_unloaded_by_force_only(door: Door) -> None:
-    token = await operator(door, "parrot")
-    server = door.app.server
-    stream = await server.chat_completion(ask(LONG, stream=True))
-    async with asyncio.timeout(20):
-        while not (await anext(stream)).text:
-            pass  # it was taken, and does not speak yet
-    refused = await door.unload("parrot", token)
-    assert (refused.status, refused.error["code"]) == (409, "engine_at_work")
-    assert (await door.unload("parrot", token, force=True)).status == 204
-    with pytest.raises(Exception, match=r"unloaded|stopping|closed"):
-        async for _ in stream:
-            pass
-    assert (await door.chat(ask("hello"), token)).text == "hello"
 
 
 async def test_one_sees_and_unloads_what_one_was_granted(door: Door, token: str) -> None:

@@ -20,7 +20,6 @@ from bodhi_asgi.engine.errors import (
 )
 from bodhi_asgi.engine.life import life_of, rest_of
 from bodhi_asgi.engine.pace import MIN_TOKENS, Pace, shares
-from bodhi_asgi.engine.places import RETRY_AFTER_S
 from bodhi_asgi.engine.plan import Clear, Copy, Edit, Fetch, Row, StepOutcome, StepPlan, StepResult
 from bodhi_asgi.engine.planner import Planner
 from bodhi_asgi.engine.prefix import NoPrefix, RadixPrefix
@@ -28,6 +27,7 @@ from bodhi_asgi.engine.runners.echo import EchoRunner
 from bodhi_asgi.engine.scheduler import Scheduler
 from bodhi_asgi.engine.slots import SlotTable
 from bodhi_asgi.engine.stowage import Stowage
+from bodhi_asgi.engine.turnover import SHORTEST_S
 from bodhi_asgi.engine.types import Chunk, EngineStats, ModelFacts, ModelSpec
 from bodhi_asgi.messages.answers import FinishReason
 from tests.engine.support import work
@@ -329,7 +329,7 @@ def test_an_engine_whose_queue_holds_nobody_still_takes_who_finds_a_slot() -> No
     machine.ask(3, owner="ada")
     with pytest.raises(EngineBusy, match="number 3 in line, and no more than 0 may wait") as refused:
         machine.ask(3)
-    assert refused.value.retry_after_s == RETRY_AFTER_S
+    assert refused.value.retry_after_s == SHORTEST_S
     machine.finish()
     assert list(machine.said.values()) == list(machine.asked.values())
 

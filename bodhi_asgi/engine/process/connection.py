@@ -58,6 +58,8 @@ class EngineConnection(asyncio.Protocol):
         self.facts: asyncio.Future[ModelFacts] = loop.create_future()
         """The model's facts once it stands. Fails with the engine's own error, or with ConnectionLost."""
         self.lost: asyncio.Future[ConnectionLost] = loop.create_future()
+        self.has_joined = False
+        """Whether the engine has taken this host in; one that is about to leave does not."""
         self.watch = Watch(self)
         self._paths = paths
         self._linger_s = linger_s
@@ -240,6 +242,7 @@ class EngineConnection(asyncio.Protocol):
             case "leaving":
                 self._in_order = unload_reason(message["reason"])
             case "loading":
+                self.has_joined = True
                 if self._loading is not None:
                     self._loading(float(message["fraction"]))
             case "facts":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from bodhi_asgi.clock import Clock
-from bodhi_asgi.engine.errors import EngineStopped, ModelDown, ModelLoadFailed
+from bodhi_asgi.engine.errors import EngineStopped, ModelDown, ModelLoadFailed, stopped_by_operator
 from bodhi_asgi.engine.process import last_words
 from bodhi_asgi.engine.process.breaker import FIRST_BACKOFF_S, Breaker
 from bodhi_asgi.engine.process.connection import EngineConnection
@@ -129,6 +129,10 @@ class Supervisor:
         """A request was answered to its end: the engine is well, and the next death is the first again."""
         self._breaker.served()
 
+    async def end_start(self) -> bool:
+        """End a start under way: who waits for it gets EngineStopped. Whether there was one."""
+        return await self._opening.give_up()
+
     async def aclose(self, *, terminate: bool) -> None:
         """Disconnect. The engine leaves when its last host's linger time is over, at once with ``terminate``."""
         if self.is_closed:
@@ -148,6 +152,8 @@ class Supervisor:
             await asyncio.wait(self._reports)
 
     def _stopped(self) -> EngineStopped:
+        if not self.is_closed:
+            return stopped_by_operator(self._spec.name)
         return EngineStopped(f"the engine of the model '{self._spec.name}' is closed")
 
     async def _part(self, connection: EngineConnection, *, terminate: bool) -> None:
@@ -178,7 +184,7 @@ class Supervisor:
             self.reason = error.message
             self.state = "failed"
             raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, EngineStopped):
             if not self.is_closed:
                 self.state = "idle"
             raise
@@ -205,8 +211,10 @@ class Supervisor:
             try:
                 await connection.facts
             except ConnectionLost as lost:
+                if lost.in_order == "stopped" and connection.has_joined:
+                    raise stopped_by_operator(self._spec.name) from None
                 if lost.in_order:
-                    continue
+                    continue  # it was about to leave when this host came
                 deaths += 1
                 how = await self._how(connection, lost)
                 self.reason = self._reason(connection.launch, how)

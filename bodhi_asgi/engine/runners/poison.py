@@ -3,26 +3,29 @@
 A last message ``poison: <deed>`` says how, as soon as its first token is due: ``segv``, ``abort``, ``exit0``, ``hang``,
 ``raise``, ``sleep <seconds> …`` (before every token), ``garbage-frame`` and ``half-frame`` (said on every socket of
 the process before it ends). ``poison: later <deed>`` waits for the fourth token. ``poison: read until <path> …`` has
-the tokenizer wait for a file of that name, when it is asked for the tokens of a text. Anything else is an ordinary
-echo.
+the tokenizer wait for a file of that name, when it is asked for the tokens of a text. A model whose file is called
+``poison: load until <path>`` is loaded once a file of that name is there. Anything else is an ordinary echo.
 """
 
 import ctypes
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from bodhi_asgi.engine.errors import ModelLoadFailed
 from bodhi_asgi.engine.plan import StepPlan, StepResult
 from bodhi_asgi.engine.pooled_plan import PooledPlan, PooledResult
 from bodhi_asgi.engine.runners.echo import EchoRunner, EchoVocabulary
-from bodhi_asgi.engine.types import ModelSpec
+from bodhi_asgi.engine.types import ModelFacts, ModelSpec
 from bodhi_asgi.messages.conversation import ChatPrompt, InfillPrompt, Prompt, TokenPrompt
 
 COMMAND: Final = "poison: "
 LATER: Final = "later "
 UNTIL: Final = "read until "
+LOAD_UNTIL: Final = "load until "
 LOOK_S: Final = 0.01
 TOKENS_BEFORE_LATER: Final = 3
 HALF_FRAME: Final = b"\x00\x00\x00\x40{"
@@ -35,6 +38,14 @@ class PoisonRunner(EchoRunner):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
         self.vocabulary: PoisonVocabulary = PoisonVocabulary()
+
+    def load(self, advance: Callable[[float], bool]) -> ModelFacts:
+        held, _, gate = self._spec.path.partition(COMMAND + LOAD_UNTIL)
+        while gate and not held and not Path(gate).exists():
+            if not advance(0.5):
+                raise ModelLoadFailed("the load was cancelled")
+            time.sleep(LOOK_S)
+        return super().load(advance)
 
     def run(self, plan: StepPlan) -> StepResult:
         for row in plan.rows:

@@ -135,7 +135,7 @@ async def test_closing_a_pool_ends_a_start_under_way(make_pool: MakePool, isolat
     pool = make_pool(isolation)
     starting = asyncio.ensure_future(pool.engine(ECHO))
     async with asyncio.timeout(20):
-        while pool.states() != {"echo": EngineState("echo", "starting")}:
+        while pool.states() != {"echo": EngineState("echo", "starting", waiting=1)}:
             await asyncio.sleep(0)
     await pool.aclose()
     with pytest.raises(EngineStopped):
