@@ -26,6 +26,8 @@ SCHEME: Final = "sqlite+bodhi"
 CLOSE_S: Final = 5.0
 REST_S: Final = 2.0
 """The most that a fork waits for transactions to end."""
+BUSY_S: Final = 0.02
+"""Between two attempts at what another process keeps us from."""
 
 INHERITED: Final[set[object]] = set()
 """The files that were open in the process that this one was forked from. See sqlite.org/howtocorrupt.html, 2.6."""
@@ -144,8 +146,7 @@ class Pool:
         try:
             connection = await opening
             for pragma in self._pragmas():
-                cursor = await connection.execute(f"PRAGMA {pragma}")
-                await cursor.close()
+                await self._set(connection, pragma)
         except BaseException:
             # Its thread ends when it is done with what it was asked for, and tells our loop, which must still be there.
             opening.stop()
@@ -153,6 +154,19 @@ class Pool:
             raise
         self._open_ones.add(connection)
         return connection
+
+    async def _set(self, connection: aiosqlite.Connection, pragma: str) -> None:
+        """Set it, waiting for whoever has the file: SQLite itself does not, where the kind of journal is changed."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._timeout_s
+        while True:
+            try:
+                cursor = await connection.execute(f"PRAGMA {pragma}")
+                return await cursor.close()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or loop.time() >= until_s:
+                    raise
+            await asyncio.sleep(BUSY_S)
 
     def _pragmas(self) -> Iterable[str]:
         yield f"busy_timeout = {int(self._timeout_s * 1000)}"

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import sqlite3
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiosqlite
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, delete, func, insert, select, update
 from sqlalchemy.schema import CreateTable
@@ -98,6 +100,42 @@ async def test_a_transaction_cancelled_at_any_moment_gives_its_connection_back(
             await count(database)
         await put(database, **thing())
         assert await count(database) == 1
+
+
+async def test_a_new_file_that_somebody_writes_in_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "new.db"
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE theirs (id INTEGER)")
+    refused = asyncio.Event()
+
+    class Noticed(Pool):
+        async def _set(self, connection: aiosqlite.Connection, pragma: str) -> None:
+            if pragma.startswith("journal_mode"):
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    await connection.execute(f"PRAGMA {pragma}")
+                refused.set()
+            await super()._set(connection, pragma)
+
+    pool = Noticed(str(file), size=1, timeout_s=60, is_reader=False, is_memory=False)
+    opening = asyncio.create_task(pool.acquire())
+    async with asyncio.timeout(60):
+        await refused.wait()
+        other.execute("COMMIT")
+        other.close()
+        await pool.release(await opening)
+    await pool.close()
+
+
+async def test_a_new_file_that_somebody_keeps_is_given_up_in_time(tmp_path: Path) -> None:
+    file = tmp_path / "new.db"
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    database = Database(f"sqlite:///{file}", timeout_s=0.05)
+    with pytest.raises(DatabaseUnavailable, match="locked"):
+        await database.open()
+    await database.close()
+    other.close()
 
 
 async def test_a_connection_that_nobody_waits_for_any_longer_is_closed(tmp_path: Path) -> None:
