@@ -38,12 +38,10 @@ def _mark(path: Path) -> str:
     beside = path.with_name(f".{secrets.token_hex(8)}.tmp")
     beside.write_text(secrets.token_hex(16), "ascii")
     try:
-        if path.exists():
-            beside.replace(path)  # there is something that is no name
-        else:
-            os.link(beside, path)
+        os.link(beside, path)
     except FileExistsError:
-        pass
+        if _read(path) is None:
+            beside.replace(path)  # there is something that is no name
     except OSError:  # there are no links here
         beside.replace(path)
     finally:

@@ -1,6 +1,7 @@
 """Machines that share a database fetch what was asked of them onto their own disks, and a shared disk once."""
 
 import asyncio
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,19 @@ def test_a_place_is_the_cache_itself_and_not_the_machine(tmp_path: Path) -> None
     assert again not in (name, alone)
     assert place_of(cache, is_shared=True) == again
     assert [path.name for path in (cache / ".locks").iterdir()] == [MARK.name]
+
+
+def test_of_two_who_name_a_place_at_once_both_call_it_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = "5" * 32
+    make = secrets.token_hex
+
+    def make_while_another_is_quicker(bytes_: int) -> str:
+        (tmp_path / MARK).write_text(theirs)
+        return make(bytes_)
+
+    monkeypatch.setattr("secrets.token_hex", make_while_another_is_quicker)
+    assert place_of(tmp_path, is_shared=True) == theirs
+    assert (tmp_path / MARK).read_text() == theirs
 
 
 def test_a_cache_that_cannot_be_written_is_a_place_too(tmp_path: Path) -> None:
