@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -33,15 +34,22 @@ def binaries() -> Path:
     pytest.skip("PostgreSQL is not installed here")
 
 
+def free_port() -> int:
+    """A port of no other's use now, and below those that the system gives to whoever asks for any: it stays free."""
+    for port in random.sample(range(20_000, 32_000), 500):
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
 class Cluster:
     """One PostgreSQL server; it can be stopped and started again with its data."""
 
     def __init__(self, folder: Path) -> None:
         self._bin = binaries()
         self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._run("initdb", "-D", str(folder / "data"), "-U", "bodhi", "--auth=trust", "-E", "UTF8", "--no-sync")
 
