@@ -7,10 +7,13 @@ blocks, and is used by one thread at a time; :meth:`Part.stop` may be called fro
 import errno
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from bodhi_asgi.hub.errors import CacheNotWritable, HubFileCorrupt
+from bodhi_asgi.hub.flush import Flusher
 from bodhi_asgi.hub.folder import RepoFolder, disk_full
 from bodhi_asgi.hub.types import RemoteFile
 from bodhi_asgi.opening import AS_IT_IS, NO_LINK
@@ -18,7 +21,6 @@ from bodhi_asgi.opening import AS_IT_IS, NO_LINK
 READ_BYTES: Final = 1024 * 1024
 ASK_FOR_SPACE_EVERY: Final = 64 * 1024 * 1024
 ROOM_BYTES: Final = 256 * 1024
-TO_DISK_EVERY: Final = 4 * 1024 * 1024
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -34,16 +36,16 @@ class Part:
         self._remote = remote
         self._path = path
         self._fd = -1
+        self._flusher: Flusher | None = None
         self._hash = _hash_for(remote)
         self._is_stopped = False
         self._ask_for_space_at = 0
-        self._on_its_way = 0
         self.received = 0
         self.kept = 0
 
     def open(self) -> None:
         """Open the part, or begin one, and read what it has. Raises DiskFull when the rest will not fit."""
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | NO_LINK | AS_IT_IS, 0o644)
+        self._have(os.open(self._path, os.O_RDWR | os.O_CREAT | NO_LINK | AS_IT_IS, 0o644))
         if os.fstat(self._fd).st_size > self._remote.size_bytes:
             self.restart()
         while piece := os.read(self._fd, READ_BYTES):
@@ -51,11 +53,15 @@ class Part:
                 raise Stopped
             self._hash.update(piece)
             self.received += len(piece)
-        self.kept = self._on_its_way = self.received
+        self.kept = self.received
         self._ask_for_space()
 
     def write(self, data: memoryview) -> None:
-        """Append what has arrived. Raises DiskFull; what came before stays and counts, but for the last of it."""
+        """Append what has arrived, and see to it that it comes to the disk.
+
+        Raises DiskFull; what came before stays and counts, but for the last of it. Raises CacheNotWritable when the
+        disk did not keep what came before, and nothing of it stays.
+        """
         if self.received >= self._ask_for_space_at:
             self._ask_for_space()
         while data and self._fd >= 0:
@@ -69,15 +75,16 @@ class Part:
             self._hash.update(data[:written])
             self.received += written
             data = data[written:]
-        self._hurry()
+        if self._flusher is not None:
+            with self._losing_nothing():
+                self._flusher.grown(self.received)
 
     def restart(self) -> None:
         """Begin anew in a new file: the old one may be open elsewhere, and is never cut short."""
-        os.close(self._fd)
-        self._path.unlink(missing_ok=True)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | AS_IT_IS, 0o644)
+        self.end()
+        self._have(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | AS_IT_IS, 0o644))
         self._hash = _hash_for(self._remote)
-        self.received = self.kept = self._on_its_way = 0
+        self.received = self.kept = 0
 
     def prove(self) -> None:
         """Raises HubFileCorrupt when the bytes are not those that the hub has announced."""
@@ -91,11 +98,9 @@ class Part:
 
     def become(self, blob: Path) -> None:
         """Become the blob, on the disk and for good. After a disk that cannot keep it, the part is thrown away."""
-        try:
-            os.fsync(self._fd)
-        except OSError as error:
-            self.discard()
-            raise CacheNotWritable(f"the disk of the cache did not keep the file: {error.strerror}") from error
+        assert self._flusher is not None, "it is open"
+        with self._losing_nothing():
+            self._flusher.finish()
         self._path.replace(blob)
         sync_folder(blob.parent)
 
@@ -108,29 +113,34 @@ class Part:
         self._is_stopped = True
 
     def close(self) -> None:
-        """Close the file; what has arrived stays."""
-        if self._fd >= 0:
+        """Close the file. What has arrived stays, unless the disk did not keep it."""
+        if self._flusher is not None:
+            self._flusher.close()
             os.close(self._fd)
-            self._fd = -1
+            if self._flusher.has_failed:
+                self.discard()
+            self._fd, self._flusher = -1, None
 
     def end(self) -> None:
         """Close the file, and keep nothing."""
         self.close()
         self.discard()
 
+    def _have(self, fd: int) -> None:
+        self._fd, self._flusher = fd, Flusher(fd)
+
+    @contextmanager
+    def _losing_nothing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.discard()
+            raise CacheNotWritable(f"the disk of the cache did not keep the file: {error.strerror}") from error
+
     def _give_way(self) -> None:
         """Let go of the last bytes: the database may lie on the same disk, and wants to note that it is full."""
         self.received = max(0, self.received - ROOM_BYTES)
         os.ftruncate(self._fd, self.received)
-
-    def _hurry(self) -> None:
-        """Let the system begin to bring to the disk what it keeps for later: the end of all waits for that."""
-        begun = self.received - self._on_its_way
-        if begun >= TO_DISK_EVERY and hasattr(os, "posix_fadvise"):
-            # What is not on the disk yet is not forgotten by it, but brought there:
-            # https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
-            os.posix_fadvise(self._fd, self._on_its_way, begun, os.POSIX_FADV_DONTNEED)
-            self._on_its_way = self.received
 
     def _ask_for_space(self) -> None:
         self._folder.require_space(self._remote.size_bytes - self.received)
