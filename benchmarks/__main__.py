@@ -18,6 +18,7 @@ COMPARISONS: Final = (
     "host_memory",
     "host_routes",
     "start_cost",
+    "exit_times",
     "model_memory",
 )
 """Those that know ``--full``; every other script here has one form."""

@@ -123,3 +123,14 @@ def test_a_hosts_own_routes_are_measured_without_us_idle_and_generating() -> Non
     (figures,) = said["a request, called directly"]["rounds"]
     assert len(figures) == 5
     assert all(of["µs/request"] > 0 for of in figures.values())
+
+
+@pytest.mark.timeout(400)
+def test_ends_are_measured_with_every_reader_told() -> None:
+    command = [sys.executable, "-m", "benchmarks.exit_times", "--rounds", "1", "--others", "1", "--streams", "4"]
+    only = ["--server", "bodhi serve", "--server", "daphne", "--host", "bridge"]
+    done = subprocess.run([*command, *only, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (figures,) = json.loads(done.stdout)["SIGTERM with 4 streams open"]["rounds"]
+    assert {name: of["told"] for name, of in figures.items()} == {"bodhi serve": 4, "daphne, bridge": 4}
+    assert all(0 < of["last told, s"] <= of["ended, s"] for of in figures.values())
