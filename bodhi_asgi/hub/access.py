@@ -23,6 +23,7 @@ class HubAccess:
     is_offline: bool = False
     answer_timeout_s: float = 15
     stall_timeout_s: float = 30
+    low_speed_limit: int = 1024
     retries: int = 5
     first_delay_s: float = 0.5
 
@@ -36,6 +37,7 @@ class HubAccess:
             is_offline=hub.mode == "offline",
             answer_timeout_s=hub.answer_timeout_s,
             stall_timeout_s=hub.stall_timeout_s,
+            low_speed_limit=hub.low_speed_limit,
             retries=hub.retries,
         )
 

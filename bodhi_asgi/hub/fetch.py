@@ -146,7 +146,7 @@ async def _receive(
             try:
                 await receiver.receive()
             except Passing as passing:
-                if part.received > before:
+                if receiver.was_worth(part.received - before):
                     patience.gather()
                 await patience.wait(passing)
         try:

@@ -6,6 +6,7 @@ from bodhi_asgi.gguf.ranges import fetch_header
 from bodhi_asgi.gguf.types import GgufHeader
 from bodhi_asgi.hub.errors import HubAnswerInvalid, HubUnreachable
 from bodhi_asgi.hub.fetch import describe
+from bodhi_asgi.hub.pace import Pace
 from bodhi_asgi.hub.patience import Patience
 from bodhi_asgi.hub.receiver import CONTENT_RANGE, refuse, require_plain
 from bodhi_asgi.hub.refusals import Passing
@@ -35,12 +36,12 @@ async def read(transport: HubTransport, file: HubFile, begin: int, end: int) -> 
     while True:
         try:
             async with transport.asking("GET", transport.access.url_of(file), headers) as answer:
-                return await _bytes_of(answer, file, begin, end)
+                return await _bytes_of(answer, file, begin, end, Pace(transport.access, transport.clock))
         except Passing as passing:
             await patience.wait(passing)
 
 
-async def _bytes_of(answer: Answer, file: HubFile, begin: int, end: int) -> bytes:
+async def _bytes_of(answer: Answer, file: HubFile, begin: int, end: int, pace: Pace) -> bytes:
     response = answer.response
     if response.status_code in (200, 206):
         require_plain(response.headers)
@@ -55,7 +56,10 @@ async def _bytes_of(answer: Answer, file: HubFile, begin: int, end: int) -> byte
     else:
         refuse(answer, file)
     have = bytearray()
+    pace.wait()
     async for piece in response.aiter_raw():
+        pace.came(len(piece))
+        pace.wait()
         have += piece[skip:]
         skip = max(0, skip - len(piece))
         if len(have) >= wanted:

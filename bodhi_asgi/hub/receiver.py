@@ -9,6 +9,7 @@ from typing import Final, NoReturn, TypeAlias
 from bodhi_asgi.connections import Block
 from bodhi_asgi.hub.bench import Bench
 from bodhi_asgi.hub.errors import HubAnswerInvalid, HubUnreachable
+from bodhi_asgi.hub.pace import Pace
 from bodhi_asgi.hub.part import Part
 from bodhi_asgi.hub.refusals import PASSING_STATUSES, Passing, refusal
 from bodhi_asgi.hub.transport import Answer, HubTransport
@@ -44,11 +45,13 @@ class Receiver:
         self._timer: asyncio.TimerHandle | None = None
         # A death costs at most two writes, or two pieces as they come, and shall cost little of a small file.
         self._write_bytes = min(MAX_WRITE, max(MIN_WRITE, remote.size_bytes // 400))
+        self._pace = Pace(transport.access, transport.clock)
         self.bytes = 0
 
     async def receive(self) -> None:
         """One request for the rest, to its end. Raises Passing and FileChanged; what came before stays written."""
         begin = self._part.received
+        self._pace = Pace(self._transport.access, self._transport.clock)
         url = self._transport.access.url_of(self._remote.file, self._remote.commit)
         headers = {"Range": f"bytes={begin}-"} if begin else {}
         self._tell(is_due=True)
@@ -61,6 +64,10 @@ class Receiver:
             self._hush()
         if self._part.received < self._remote.size_bytes:
             raise Passing(HubUnreachable("the hub ended the file before its end"))
+
+    def was_worth(self, bytes_: int) -> bool:
+        """Whether a connection that brought so many bytes, the last one, has brought us on."""
+        return bytes_ >= self._pace.worth
 
     async def _check(self, answer: Answer, begin: int) -> None:
         response = answer.response
@@ -113,10 +120,12 @@ class Receiver:
 
     async def _fill(self, body: Body, block: Block) -> bool:
         """Whether anything has come."""
+        self._pace.wait()
         try:
             await body.receive(block, WRITE_EVERY_S)
         finally:
             self.bytes += block.filled
+        self._pace.came(block.filled)
         return block.filled > 0
 
     async def _write_last(self, writing: "asyncio.Future[None]", block: Block) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 
 from bodhi_asgi import outbound
+from bodhi_asgi.clock import Clock, SystemClock
 from bodhi_asgi.hub.access import HubAccess
 from bodhi_asgi.hub.errors import HubOffline, HubUnreachable, ProxyRefused, RedirectRefused
 from bodhi_asgi.hub.refusals import Passing
@@ -63,8 +64,9 @@ class Answer:
 class HubTransport:
     """One client for all requests of a server to its hub. Belongs to one event loop; close it."""
 
-    def __init__(self, access: HubAccess) -> None:
+    def __init__(self, access: HubAccess, clock: Clock | None = None) -> None:
         self.access = access
+        self.clock = clock or SystemClock()
         self._whereabouts = Whereabouts(access.host)
         self._client = outbound.client(
             self._whereabouts.permits,

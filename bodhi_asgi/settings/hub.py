@@ -66,8 +66,22 @@ class HubSettings(Section):
     stall_timeout_s: Annotated[
         float, Field(gt=0, le=3600, description="Seconds a download may stand still before it is taken up anew.")
     ] = 30
+    low_speed_limit: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000_000,
+            description="Bytes a second: a download that is slower for hub.stall_timeout_s is taken up anew. 0 sets no "
+            "limit.",
+        ),
+    ] = 1024
     retries: Annotated[
-        int, Field(ge=0, le=100, description="Attempts without a new byte after which a download is given up.")
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Attempts in a row without a new byte, or too slow, after which a download is given up.",
+        ),
     ] = 5
 
     @field_validator("endpoint")

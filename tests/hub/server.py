@@ -47,6 +47,7 @@ class Fault:
     call_at: int | None = None  # call ``hook`` when so many bytes have been sent
     hook: Callable[[], None] | None = None
     pause_s: float = 0.0  # wait so long after each piece
+    drip_after: int | None = None  # from there on byte by byte, with a call of ``hook`` for each
 
 
 NO_FAULT: Final = Fault()
@@ -342,7 +343,8 @@ class Place:
     async def _pieces(self, content: Content, begin: int, end: int, fault: Fault, seen: Seen) -> AsyncIterator[bytes]:
         first = begin
         most = WHOLE_PIECE if fault is NO_FAULT else PIECE
-        stops = sorted(stop for stop in (fault.cut_after, fault.hang_after, fault.call_at) if stop is not None)
+        places = (fault.cut_after, fault.hang_after, fault.call_at, fault.drip_after)
+        stops = sorted(stop for stop in places if stop is not None)
         while begin < end:
             after = next((first + stop for stop in stops if first + stop > begin), end)
             piece = content.piece(begin, min(begin + most, after, end))
@@ -352,6 +354,11 @@ class Place:
                 changed = bytearray(piece)
                 changed[wrong - begin] ^= 0xFF
                 piece = bytes(changed)
+            if fault.drip_after is not None and begin - first >= fault.drip_after:
+                piece = piece[:1]
+                if fault.hook is not None:
+                    fault.hook()
+                await asyncio.sleep(0)  # in which the byte before is received
             yield piece
             begin += len(piece)
             seen.sent.append(len(piece))
