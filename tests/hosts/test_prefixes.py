@@ -22,7 +22,7 @@ from bodhi_asgi import BodhiApp, Caller
 from bodhi_fastapi import router_of
 from tests.asgi.guests import KINDS, hosting
 from tests.behaviour.doors import django_application
-from tests.hosts.matrix import APP, AS_ANN, CHAT, HELLO
+from tests.hosts.matrix import APP, AS_ANN, CHAT, HELLO, environment_of
 from tests.servers import spawned
 
 pytestmark = pytest.mark.timeout(400)  # several processes each, on machines that are slow
@@ -186,13 +186,7 @@ async def test_behind_nginx_that_takes_the_prefix_away_everything_is_found(
     server: str, kind: str, attach: str, tmp_path: Path
 ) -> None:
     command, running = TOLD[server]
-    environment = {
-        "SITE_KIND": kind,
-        "SITE_ATTACH": attach,
-        "SITE_FOLDER": str(tmp_path / "data"),
-        "SITE_ISOLATION": "thread",
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = environment_of(kind, attach, tmp_path) | {"SITE_ISOLATION": "thread"}
     async with spawned([sys.executable, "-m", *command], environment) as process:
         where = await process.until(running)
         async with nginx(where if "://" in where else f"http://{where}", tmp_path) as client:
