@@ -6,7 +6,7 @@ itself.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -37,13 +37,19 @@ async def in_front(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> 
 class _Front:
     """What has passed of an answer."""
 
+    __slots__ = ("_has_ended", "_has_spoken", "_is_readable", "_send", "streams")
+
     def __init__(self, send: Send) -> None:
         self.streams: list[Callable[[BodhiError], bytes]] = []
         self._send = send
         self._is_readable = False
         self._has_ended = self._has_spoken = False
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass it on; what is no stream of ours, which is nearly all that a host says, at once."""
+        return self._watched(message) if self.streams else self._send(message)
+
+    async def _watched(self, message: Message) -> None:
         if self._has_spoken:
             return  # Django goes on with what it was cancelled in
         if message["type"] == "http.response.start":
